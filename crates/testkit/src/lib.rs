@@ -1,0 +1,1 @@
+//! What the tests, examples, benches and fuzzers of xmpp-e2e share.

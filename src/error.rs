@@ -1,0 +1,146 @@
+//! Why something was refused, said so that the reader knows who must act.
+
+/// Why a received stanza was refused. Carries no content, key or JID.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The bytes are not what the protocol allows: the sender's software, or the path, is at fault.
+    #[error("malformed: {0}")]
+    Malformed(Malformed),
+    /// Authentication failed. Deliberately without detail.
+    #[error("not authentic")]
+    Unauthentic,
+    /// Well-formed, and against the rules: the peer's software or an attacker is at fault.
+    #[error("the peer misbehaved: {0}")]
+    Misbehaved(Misbehaviour),
+    /// It cannot be read with what this device has.
+    #[error("cannot be read here: {0}")]
+    Unreadable(Unreadable),
+}
+
+/// How bytes were malformed.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Malformed {
+    /// Not base64 of RFC 4648 section 4, or not the encoding of the structure expected.
+    #[error("bad encoding")]
+    Encoding,
+    /// What XMPP forbids in XML: comment, processing instruction, DOCTYPE, unknown entity.
+    #[error("forbidden XML")]
+    ForbiddenXml,
+    /// An address that is no JID.
+    #[error("bad address")]
+    Jid,
+    /// Not a stanza, or our element not as defined.
+    #[error("not a stanza as defined")]
+    Stanza,
+    /// Nested deeper than allowed.
+    #[error("too deep")]
+    TooDeep,
+    /// Larger than allowed.
+    #[error("too large")]
+    TooLarge,
+    /// A version this crate does not know.
+    #[error("unknown version")]
+    Version,
+    /// Not well-formed XML with namespaces.
+    #[error("not well-formed")]
+    Xml,
+}
+
+/// How a peer broke the rules.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Misbehaviour {
+    /// A public key that is not canonical, of small order, or of the wrong length.
+    #[error("bad key")]
+    BadKey,
+    /// Outside the time in which it is valid.
+    #[error("expired or not yet valid")]
+    Expired,
+    /// A second value where only one may be, such as another KEM key for one epoch.
+    #[error("equivocation")]
+    Equivocation,
+    /// Epoch, counter or field that the session's state does not allow.
+    #[error("out of turn")]
+    OutOfTurn,
+    /// An older version or sequence than the one known.
+    #[error("rolled back")]
+    RolledBack,
+    /// More skipped messages than allowed.
+    #[error("too many skipped")]
+    TooManySkipped,
+    /// A suite that is not what both lists and policies give.
+    #[error("wrong suite")]
+    WrongSuite,
+    /// Another account, device or record than the one it must be of.
+    #[error("wrong subject")]
+    WrongSubject,
+    /// More outstanding work than one peer may cause.
+    #[error("too much at once")]
+    TooMuch,
+}
+
+/// Why an acceptable stanza cannot be read on this device.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unreadable {
+    /// For another device of this account.
+    #[error("not for this device")]
+    NotForThisDevice,
+    /// No session it could belong to.
+    #[error("no session")]
+    NoSession,
+    /// A record or prekey of ours that is gone.
+    #[error("prekey gone")]
+    NoPrekey,
+    /// The key agent refused or did not answer.
+    #[error("no answer from the key agent")]
+    Agent,
+}
+
+impl From<Malformed> for Reason {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed)
+    }
+}
+
+impl From<Misbehaviour> for Reason {
+    fn from(misbehaviour: Misbehaviour) -> Self {
+        Self::Misbehaved(misbehaviour)
+    }
+}
+
+impl From<Unreadable> for Reason {
+    fn from(unreadable: Unreadable) -> Self {
+        Self::Unreadable(unreadable)
+    }
+}
+
+impl From<crate::wire::Undecodable> for Reason {
+    fn from(_: crate::wire::Undecodable) -> Self {
+        Self::Malformed(Malformed::Encoding)
+    }
+}
+
+/// A mistake in the calling program. It can be found and mended by reading the code; nothing the
+/// network sends causes it.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Misuse {
+    /// The answer of an agent to a request that is not outstanding, or of the wrong kind.
+    #[error("no such agent request")]
+    AgentReply,
+    /// The stanza handed in is not one stanza as RFC 6120 has it.
+    #[error("not a stanza: {0}")]
+    Stanza(Malformed),
+    /// A JID that is not one.
+    #[error("not a JID")]
+    Jid,
+    /// A stored record that does not decode, or that another account or version wrote.
+    #[error("a stored record is damaged")]
+    Record,
+    /// A token that is in use for another stanza.
+    #[error("token in use")]
+    Token,
+}

@@ -1,0 +1,1 @@
+//! (soon) What any suite must do.
