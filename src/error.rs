@@ -64,6 +64,9 @@ pub enum Misbehaviour {
     /// Epoch, counter or field that the session's state does not allow.
     #[error("out of turn")]
     OutOfTurn,
+    /// A device that its account's list does not hold, or has retired.
+    #[error("retired device")]
+    Retired,
     /// An older version or sequence than the one known.
     #[error("rolled back")]
     RolledBack,
@@ -85,6 +88,9 @@ pub enum Misbehaviour {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unreadable {
+    /// An error for a stanza that is not outstanding.
+    #[error("returned, and unknown here")]
+    Bounced,
     /// For another device of this account.
     #[error("not for this device")]
     NotForThisDevice,
@@ -94,6 +100,12 @@ pub enum Unreadable {
     /// A record or prekey of ours that is gone.
     #[error("prekey gone")]
     NoPrekey,
+    /// An advert's record, which neither the server nor the device gave.
+    #[error("the record named cannot be had")]
+    NoRecord,
+    /// A key of an algorithm that no suite here has.
+    #[error("unknown algorithm")]
+    UnknownAlgorithm,
     /// The key agent refused or did not answer.
     #[error("no answer from the key agent")]
     Agent,
@@ -140,7 +152,35 @@ pub enum Misuse {
     /// A stored record that does not decode, or that another account or version wrote.
     #[error("a stored record is damaged")]
     Record,
-    /// A token that is in use for another stanza.
-    #[error("token in use")]
-    Token,
+    /// Ten thousand delivered stanzas that the application has not taken.
+    #[error("nothing delivered is taken")]
+    InboxFull,
+    /// Consent to clear text for another account than the stanza's.
+    #[error("consent for another account")]
+    Consent,
+    /// A key to accept that the contact has not shown.
+    #[error("not the changed key")]
+    Key,
+    /// What was to be asked of the agent cannot be, such as a certificate for its identity.
+    #[error("the agent's identity cannot be certified")]
+    Identity,
+}
+
+/// Why an input was not handled. The engine is unchanged.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The calling program must be mended.
+    #[error(transparent)]
+    Misuse(#[from] Misuse),
+    /// These stored records are needed: [`Engine::load`](crate::Engine::load) them and hand in the
+    /// same input again.
+    #[error("stored records are needed")]
+    NotLoaded(Vec<crate::store::RecordKey>),
+}
+
+impl From<crate::store::table::Missing> for Error {
+    fn from(missing: crate::store::table::Missing) -> Self {
+        Self::NotLoaded(vec![missing.0])
+    }
 }

@@ -4,12 +4,12 @@ use core::fmt;
 use std::sync::Arc;
 
 /// A JID of at most this many bytes: three parts of 1,023 and two separators (RFC 7622, section 3.1).
-pub const MAX_JID: usize = 3 * 1023 + 2;
+pub(crate) const MAX_JID: usize = 3 * 1023 + 2;
 
 /// A text that is not a JID of the kind asked for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("not a valid JID")]
-#[expect(clippy::exhaustive_structs, reason = "it has nothing to say")]
+#[non_exhaustive]
 pub struct InvalidJid;
 
 /// A prepared bare JID: an account, or a domain.
@@ -70,6 +70,10 @@ impl Address {
             return Ok(Self { bare, resource: resource.map(Into::into) });
         }
         let jid = jid::Jid::new(text).map_err(|_| InvalidJid)?;
+        // What preparation would change again has no one spelling to be compared by.
+        if jid.as_str() != text && jid::Jid::new(jid.as_str()).map_err(|_| InvalidJid)? != jid {
+            return Err(InvalidJid);
+        }
         let resource = jid.resource().map(|resource| resource.as_str().into());
         Ok(Self { bare: BareJid(jid.into_bare().as_str().into()), resource })
     }
@@ -102,6 +106,8 @@ fn is_prepared_resource(resource: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -135,6 +141,36 @@ mod tests {
             assert!(is_prepared_resource(resource), "{resource}");
             let full = format!("a@b.c/{resource}");
             assert_eq!(jid::Jid::new(&full).unwrap().as_str(), full);
+        }
+    }
+
+    #[test]
+    fn what_preparation_would_change_again_is_no_jid() {
+        // The full stop of full width becomes a trailing dot, which a second time is removed.
+        assert_eq!(BareJid::parse("example.com\u{FF0E}"), Err(InvalidJid));
+        assert_eq!(BareJid::parse("example.com.").unwrap().as_str(), "example.com");
+    }
+
+    proptest! {
+        #[test]
+        fn the_short_way_is_sound(bare in "([a-zA-Z0-9._+-]{0,4}@)?[a-z0-9.xn-]{1,8}", resource in "[ -~]{1,6}") {
+            let full = format!("{bare}/{resource}");
+            if is_prepared(&bare) && is_prepared_resource(&resource) {
+                let jid = jid::Jid::new(&full).unwrap();
+                prop_assert_eq!(jid.as_str(), &full);
+                let prepared = jid.to_bare();
+                prop_assert_eq!(prepared.as_str(), &bare);
+                prop_assert_eq!(jid.resource().unwrap().as_str(), &resource);
+            }
+        }
+
+        #[test]
+        fn prepared_twice_is_prepared_once(text in any::<String>(), jid in "[aÅ@ⅣŸ]{0,3}@[a．。.ßé-]{1,5}") {
+            for text in [text, jid] {
+                if let Ok(bare) = BareJid::parse(&text) {
+                    prop_assert_eq!(BareJid::parse(bare.as_str()), Ok(bare));
+                }
+            }
         }
     }
 

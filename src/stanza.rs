@@ -1,1 +1,27 @@
-//! (under construction)
+//! Stanzas: read strictly, written plainly, and what is inside a protected one.
+
+mod chars;
+mod content;
+mod element;
+pub(crate) mod envelope;
+mod hints;
+mod padding;
+mod reader;
+pub(crate) mod wrap;
+mod writer;
+
+pub(crate) use content::{Body, Content, Control};
+pub(crate) use element::{Attribute, Element, Node};
+pub use hints::Hints;
+pub(crate) use hints::is_for_servers;
+pub use padding::Padding;
+pub(crate) use reader::{MAX_STANZA, parse, parse_children};
+#[cfg(test)]
+pub(crate) use writer::write;
+pub(crate) use writer::{write_children, write_stanza};
+
+/// The default namespace of a client's stream (RFC 6120, section 4.8.2).
+pub(crate) const CLIENT_NS: &str = "jabber:client";
+
+/// The namespace that the prefix `xml` is bound to (Namespaces in XML 1.0, section 3).
+pub(crate) const XML_NS: &str = "http://www.w3.org/XML/1998/namespace";

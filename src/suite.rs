@@ -18,13 +18,12 @@ use core::fmt;
 
 use rand_core::CryptoRng;
 
-use crate::secret::Secret;
-
+pub use crate::secret::Secret;
 pub use aes_gcm_siv::AES_256_GCM_SIV;
-
 pub use chacha20_poly1305::CHACHA20_POLY1305;
 pub use ed25519::ED25519;
 pub use ml_kem_768::ML_KEM_768;
+pub(crate) use registry::{MAX_SUITES, choose, grease};
 pub use registry::{SUITE_CLASSICAL, SUITE_HYBRID, SUITE_HYBRID_MISUSE_RESISTANT, SuiteError, Suites};
 pub use sha2::{SHA_256, SHA_512};
 pub use x25519::X25519;
@@ -128,7 +127,8 @@ pub trait Agreement: Sync {
     /// The shared secret.
     ///
     /// # Errors
-    /// [`Refused`] for whatever [`check`](Self::check) refuses, and if the secret is all zero.
+    /// [`Refused`] for whatever [`check`](Self::check) refuses, if `secret` is not a private key,
+    /// and if the shared secret is all zero.
     fn agree(&self, secret: &Secret, public: &[u8]) -> Result<Secret, Refused>;
 }
 

@@ -3,13 +3,16 @@
 
 use std::io::Write;
 
-use tls_codec::{DeserializeBytes, Error, Serialize, Size, VLBytes};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use tls_codec::{DeserializeBytes, Error, Serialize, Size};
 use zeroize::Zeroizing;
 
 use crate::secret::Secret;
 
-/// `opaque x<V>`.
-pub(crate) type Bytes = VLBytes;
+mod opaque;
+
+pub(crate) use opaque::{Bytes, opaque};
 
 /// Input that is not the encoding of the structure asked for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -48,11 +51,25 @@ pub(crate) fn decode_prefix<T: DeserializeBytes>(bytes: &[u8]) -> Result<(T, &[u
     Ok(T::tls_deserialize_bytes(bytes)?)
 }
 
+/// `bytes` in base64 (RFC 4648, section 4) with padding.
+pub(crate) fn to_base64(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
+
+/// At most `limit` bytes from padded base64 without white space, in the one spelling they have.
+pub(crate) fn from_base64(text: &str, limit: usize) -> Result<Vec<u8>, Undecodable> {
+    // Looked at first, so that a long text costs no memory.
+    if text.len() / 4 > limit.div_ceil(3) {
+        return Err(Undecodable);
+    }
+    let bytes = STANDARD.decode(text).map_err(|_| Undecodable)?;
+    if bytes.len() > limit { Err(Undecodable) } else { Ok(bytes) }
+}
+
 /// `#[tls_codec(with = "crate::wire::secret")]`: a [`Secret`] as `opaque<V>`.
 pub(crate) mod secret {
-    use super::{DeserializeBytes, Error, Secret, Serialize, Size, VLBytes, Write};
+    use super::{Error, Secret, Serialize, Size, Write, opaque};
     use tls_codec::VLByteSlice;
-    use zeroize::Zeroizing;
 
     pub(crate) fn tls_serialized_len(secret: &Secret) -> usize {
         VLByteSlice(secret.expose()).tls_serialized_len()
@@ -63,9 +80,93 @@ pub(crate) mod secret {
     }
 
     pub(crate) fn tls_deserialize_bytes(bytes: &[u8]) -> Result<(Secret, &[u8]), Error> {
-        let (vector, rest) = VLBytes::tls_deserialize_bytes(bytes)?;
-        let bytes: Zeroizing<Vec<u8>> = Zeroizing::new(vector.into());
-        Ok((Secret::from(bytes.as_slice()), rest))
+        let (secret, rest) = opaque(bytes)?;
+        Ok((Secret::from(secret), rest))
+    }
+}
+
+/// `#[tls_codec(with = "crate::wire::text")]`: UTF-8 as `opaque<V>`.
+pub(crate) mod text {
+    use super::{Error, Serialize, Size, Write, opaque};
+    use tls_codec::VLByteSlice;
+
+    pub(crate) fn tls_serialized_len(text: &str) -> usize {
+        VLByteSlice(text.as_bytes()).tls_serialized_len()
+    }
+
+    pub(crate) fn tls_serialize<W: Write>(text: &str, writer: &mut W) -> Result<usize, Error> {
+        VLByteSlice(text.as_bytes()).tls_serialize(writer)
+    }
+
+    pub(crate) fn tls_deserialize_bytes(bytes: &[u8]) -> Result<(String, &[u8]), Error> {
+        let (text, rest) = opaque(bytes)?;
+        let text = core::str::from_utf8(text).map_err(|_| Error::InvalidInput)?;
+        Ok((text.to_owned(), rest))
+    }
+}
+
+/// `#[tls_codec(with = "crate::wire::jid")]`: a prepared bare JID, in our own records only.
+pub(crate) mod jid {
+    use super::{Error, Write, text};
+    use crate::jid::BareJid;
+
+    pub(crate) fn tls_serialized_len(jid: &BareJid) -> usize {
+        text::tls_serialized_len(jid.as_str())
+    }
+
+    pub(crate) fn tls_serialize<W: Write>(jid: &BareJid, writer: &mut W) -> Result<usize, Error> {
+        text::tls_serialize(jid.as_str(), writer)
+    }
+
+    pub(crate) fn tls_deserialize_bytes(bytes: &[u8]) -> Result<(BareJid, &[u8]), Error> {
+        let (text, rest) = text::tls_deserialize_bytes(bytes)?;
+        match BareJid::parse(&text) {
+            // In the one spelling it is written in.
+            Ok(jid) if jid.as_str() == text => Ok((jid, rest)),
+            _ => Err(Error::InvalidInput),
+        }
+    }
+}
+
+/// `#[tls_codec(with = "crate::wire::flag")]`: one byte, 0 or 1.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the derived code passes references")]
+pub(crate) mod flag {
+    use super::{DeserializeBytes, Error, Serialize, Write};
+
+    pub(crate) fn tls_serialized_len(_: &bool) -> usize {
+        1
+    }
+
+    pub(crate) fn tls_serialize<W: Write>(flag: &bool, writer: &mut W) -> Result<usize, Error> {
+        u8::from(*flag).tls_serialize(writer)
+    }
+
+    pub(crate) fn tls_deserialize_bytes(bytes: &[u8]) -> Result<(bool, &[u8]), Error> {
+        match u8::tls_deserialize_bytes(bytes)? {
+            (0, rest) => Ok((false, rest)),
+            (1, rest) => Ok((true, rest)),
+            _ => Err(Error::InvalidInput),
+        }
+    }
+}
+
+/// `#[tls_codec(with = "crate::wire::time")]`: milliseconds since the Unix epoch.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the derived code passes references")]
+pub(crate) mod time {
+    use super::{DeserializeBytes, Error, Serialize, Write};
+    use crate::env::Timestamp;
+
+    pub(crate) fn tls_serialized_len(_: &Timestamp) -> usize {
+        8
+    }
+
+    pub(crate) fn tls_serialize<W: Write>(time: &Timestamp, writer: &mut W) -> Result<usize, Error> {
+        time.as_millis().tls_serialize(writer)
+    }
+
+    pub(crate) fn tls_deserialize_bytes(bytes: &[u8]) -> Result<(Timestamp, &[u8]), Error> {
+        let (millis, rest) = u64::tls_deserialize_bytes(bytes)?;
+        Ok((Timestamp::from_millis(millis), rest))
     }
 }
 

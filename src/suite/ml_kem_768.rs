@@ -1,5 +1,7 @@
 //! ML-KEM-768 (FIPS 203), by the `libcrux-ml-kem` crate.
 
+use core::ops::IndexMut;
+
 use libcrux_ml_kem::mlkem768::{self, MlKem768Ciphertext, MlKem768PublicKey};
 use rand_core::CryptoRng;
 use zeroize::{Zeroize, Zeroizing};
@@ -63,8 +65,9 @@ fn public_key(public: &[u8]) -> Result<MlKem768PublicKey, Refused> {
     if mlkem768::validate_public_key(&public) { Ok(public) } else { Err(Refused) }
 }
 
-/// The library's private key does not wipe itself.
+/// The library's private key does not wipe itself. What its moves leave on the stack stays.
 fn wipe(private: &mut mlkem768::MlKem768PrivateKey) {
-    let mut bytes = <[u8; 2400]>::from(core::mem::replace(private, [0; 2400].into()));
-    bytes.zeroize();
+    let all = 0..mlkem768::MlKem768PrivateKey::len();
+    // In place: a key that is only written over and dropped may not be written at all.
+    private.index_mut(all).zeroize();
 }

@@ -38,7 +38,7 @@ pub static SUITE_HYBRID_MISUSE_RESISTANT: Suite = Suite {
 };
 
 /// A list holds at most this many suites: each adds bytes to every advert, whose limit is 250.
-pub const MAX_SUITES: usize = 8;
+pub(crate) const MAX_SUITES: usize = 8;
 
 /// Why a list of suites was not taken.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -159,4 +159,142 @@ pub(crate) fn grease(mut ids: Vec<u16>, rng: &mut dyn CryptoRng) -> Vec<u16> {
     let place = usize::try_from(random >> 16).unwrap_or(0) % (ids.len() + 1);
     ids.insert(place, byte << 8 | byte);
     ids
+}
+
+#[cfg(test)]
+mod tests {
+    use chacha20::ChaCha20Rng;
+    use chacha20::rand_core::SeedableRng;
+
+    use super::*;
+    use crate::secret::Secret;
+    use crate::suite::{Aead, Hash, Refused};
+
+    struct Short;
+
+    impl Aead for Short {
+        fn key_len(&self) -> usize {
+            32
+        }
+        fn nonce_len(&self) -> usize {
+            12
+        }
+        fn tag_len(&self) -> usize {
+            15
+        }
+        fn seal(&self, _: &[u8], _: &[u8], _: &[u8], _: &mut Vec<u8>) -> Result<(), Refused> {
+            Err(Refused)
+        }
+        fn open(&self, _: &[u8], _: &[u8], _: &[u8], _: &mut Vec<u8>) -> Result<(), Refused> {
+            Err(Refused)
+        }
+    }
+
+    impl Hash for Short {
+        fn output_len(&self) -> usize {
+            31
+        }
+        fn hash(&self, _: &[&[u8]]) -> Vec<u8> {
+            vec![0; 31]
+        }
+        fn hmac(&self, _: &[u8], _: &[&[u8]]) -> Secret {
+            Secret::with(31, |_| ())
+        }
+        fn expand(&self, _: &[u8], _: &[&[u8]], _: usize) -> Result<Secret, Refused> {
+            Err(Refused)
+        }
+    }
+
+    static SHORT_TAG: Suite = Suite { aead: &Short, ..SUITE_CLASSICAL };
+    static SHORT_HASH: Suite = Suite { hash: &Short, ..SUITE_CLASSICAL };
+    static GREASE: Suite = Suite { id: SuiteId(0xFAFA), ..SUITE_CLASSICAL };
+    static PRIVATE: Suite = Suite { id: SuiteId(0xF001), ..SUITE_CLASSICAL };
+
+    fn error(suites: &[&'static Suite]) -> Option<SuiteError> {
+        Suites::new(suites).err()
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_used_is_refused() {
+        assert_eq!(error(&[]), Some(SuiteError::Count));
+        assert_eq!(error(&[&SUITE_HYBRID; 9]), Some(SuiteError::Count));
+        assert_eq!(error(&[&SUITE_HYBRID, &PRIVATE, &SUITE_HYBRID]), Some(SuiteError::Duplicate));
+        assert_eq!(error(&[&SUITE_HYBRID, &GREASE]), Some(SuiteError::Grease));
+        assert_eq!(error(&[&SHORT_TAG]), Some(SuiteError::TooShort));
+        assert_eq!(error(&[&SHORT_HASH]), Some(SuiteError::TooShort));
+        assert_eq!(error(&[&PRIVATE]), None);
+    }
+
+    #[test]
+    fn the_default_list_is_valid_and_hybrid_first() {
+        let suites = Suites::default();
+        assert!(Suites::new(&suites.iter().collect::<Vec<_>>()).is_ok());
+        assert_eq!(suites.ids(Level::CLASSICAL), [2, 3, 1]);
+        assert_eq!(suites.ids(Level::HYBRID), [2, 3]);
+        assert!(suites.ids(Level(3)).is_empty());
+        assert_eq!((suites.agreements().len(), suites.kems().len()), (1, 1));
+    }
+
+    #[test]
+    fn the_default_suites_are_as_the_protocol_numbers_them() {
+        for (suite, id, hybrid, hash_len) in [
+            (&SUITE_CLASSICAL, 1, false, 32),
+            (&SUITE_HYBRID, 2, true, 32),
+            (&SUITE_HYBRID_MISUSE_RESISTANT, 3, true, 64),
+        ] {
+            assert_eq!(suite.id, SuiteId(id));
+            assert_eq!(suite.kem.is_some(), hybrid);
+            assert_eq!(suite.level == Level::HYBRID, hybrid);
+            assert_eq!(suite.hash.output_len(), hash_len);
+        }
+    }
+
+    #[test]
+    fn parts_and_suites_are_found_by_number() {
+        let suites = Suites::new(&[&SUITE_CLASSICAL, &PRIVATE]).unwrap();
+        assert_eq!(suites.find(SuiteId(0xF001)).map(|suite| suite.id), Some(SuiteId(0xF001)));
+        assert!(suites.find(SuiteId(2)).is_none());
+        assert!(suites.agreement(AlgorithmId(1)).is_some() && suites.agreement(AlgorithmId(2)).is_none());
+        assert!(suites.signature(AlgorithmId(1)).is_some() && suites.signature(AlgorithmId(2)).is_none());
+        assert!(suites.kem(AlgorithmId(1)).is_none() && suites.kems().is_empty());
+    }
+
+    #[test]
+    fn the_order_of_the_initiator_decides() {
+        assert_eq!(choose(&[2, 3, 1], &[1, 3]), Some(SuiteId(3)));
+        assert_eq!(choose(&[1, 3], &[2, 3, 1]), Some(SuiteId(1)));
+        assert_eq!(choose(&[2], &[1, 3]), None);
+        assert_eq!(choose(&[], &[1]), None);
+        assert_eq!(choose(&[0x7777, 1], &[1, 0xF001]), Some(SuiteId(1)));
+    }
+
+    #[test]
+    fn grease_is_never_chosen() {
+        assert_eq!(choose(&[0x0A0A, 1], &[0x0A0A, 1]), Some(SuiteId(1)));
+        assert_eq!(choose(&[0xFAFA], &[0xFAFA]), None);
+    }
+
+    #[test]
+    fn grease_is_one_value_in_any_place() {
+        let mut rng = ChaCha20Rng::from_seed([5; 32]);
+        let (mut values, mut places) = ([false; 16], [false; 4]);
+        for _ in 0..500 {
+            let mut ids = grease(vec![2, 3, 1], &mut rng);
+            let place = ids.iter().position(|id| SuiteId(*id).is_grease()).unwrap();
+            values[usize::from(ids.remove(place) >> 12)] = true;
+            places[place] = true;
+            assert_eq!(ids, [2, 3, 1]);
+        }
+        assert!(values.iter().chain(&places).all(|seen| *seen));
+        assert_eq!(grease(Vec::new(), &mut rng).len(), 1);
+    }
+
+    #[test]
+    fn grease_and_private_numbers_are_told_apart() {
+        let grease: Vec<u16> = (0..=u16::MAX).filter(|id| SuiteId(*id).is_grease()).collect();
+        let expected: Vec<u16> = (0..16).map(|n| n << 12 | 0x0A00 | n << 4 | 0x000A).collect();
+        assert_eq!(grease, expected);
+        assert!(SuiteId(0xF000).is_private() && SuiteId(0xFFFF).is_private());
+        assert!(!SuiteId(0xEFFF).is_private() && !SuiteId(0xFAFA).is_private());
+    }
 }

@@ -3,6 +3,7 @@
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256, Sha512};
+use zeroize::Zeroize;
 
 use crate::secret::Secret;
 use crate::suite::{Hash, Refused};
@@ -48,6 +49,9 @@ macro_rules! part {
             }
 
             fn expand(&self, prk: &[u8], info: &[&[u8]], len: usize) -> Result<Secret, Refused> {
+                if len > 255 * $len {
+                    return Err(Refused);
+                }
                 let hkdf = Hkdf::<$hash>::from_prk(prk).map_err(|_| Refused)?;
                 let mut result = Ok(());
                 let out = Secret::with(len, |out| result = hkdf.expand_multi_info(info, out));
@@ -67,6 +71,8 @@ fn keyed<M: Mac + KeyInit>(key: &[u8]) -> M {
 }
 
 fn finish<M: Mac>(mac: M) -> Secret {
-    let output = zeroize::Zeroizing::new(mac.finalize().into_bytes().to_vec());
-    Secret::from(output.as_slice())
+    let mut output = mac.finalize().into_bytes();
+    let secret = Secret::from(output.as_slice());
+    output.as_mut_slice().zeroize();
+    secret
 }

@@ -1,0 +1,126 @@
+//! The bytes of what engines put on the wire.
+
+use xmpp_e2e::Hints;
+use xmpp_e2e::suite::{SUITE_CLASSICAL, Suites};
+
+use crate::measure::{ALICE, BOB, Network, Setup, bare, message};
+
+/// A size, and what it must not exceed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Size {
+    /// What was measured.
+    pub name: &'static str,
+    /// Its bytes.
+    pub bytes: usize,
+    /// The bound, if it has one.
+    pub bound: Option<usize>,
+}
+
+impl Size {
+    /// Whether the bound is kept.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.bound.is_none_or(|bound| self.bytes <= bound)
+    }
+}
+
+/// A message of 20 characters.
+const TEXT20: &str = "<body>See you at the park!</body>";
+
+/// What chat clients commonly send around a text.
+const TYPICAL: &str = "<body>See you at the park!</body><request xmlns='urn:xmpp:receipts'/>\
+     <markable xmlns='urn:xmpp:chat-markers:0'/><origin-id xmlns='urn:xmpp:sid:0' id='a1b2c3d4'/>\
+     <active xmlns='http://jabber.org/protocol/chatstates'/>";
+
+/// All sizes, each of something that an engine produced.
+///
+/// # Panics
+/// If an engine does not do what it shall.
+#[must_use]
+pub fn all() -> Vec<Size> {
+    let mut sizes = Vec::new();
+    let mut push = |name, bytes, bound: usize| {
+        sizes.push(Size { name, bytes, bound: (bound > 0).then_some(bound) });
+    };
+    let hybrid = Setup::default();
+    let classical =
+        Setup { suites: Suites::new(&[&SUITE_CLASSICAL]).expect("one suite"), ..Setup::default() };
+    let bare_hints = Setup { hints: Hints::Bare, ..Setup::default() };
+    let archived = Setup { hints: Hints::Archived, ..Setup::default() };
+    let text = |children: &str| message(ALICE, BOB, children);
+    let body = |len: usize| text(&format!("<body>{}</body>", "The park. ".repeat(len / 10)));
+
+    push("advert", advert(), 250);
+    push("record-hybrid", record(&hybrid), 4000);
+    push("record-classical", record(&classical), 0);
+
+    push("plain20-stanza", text(TEXT20).len(), 0);
+    let mut network = Network::session(1, &hybrid);
+    let stanza = network.protect(0, &text(TEXT20));
+    push("chat20", element(&stanza, "e").len(), 160);
+    let stanza = network.protect(0, &body(200));
+    push("chat200", element(&stanza, "e").len(), 0);
+    push("chat20-stanza-bare", Network::session(1, &bare_hints).protect(0, &text(TEXT20)).len(), 270);
+    push("chat20-stanza-archived", Network::session(1, &archived).protect(0, &text(TEXT20)).len(), 0);
+    push("chat20-stanza-pushed", Network::session(1, &hybrid).protect(0, &text(TEXT20)).len(), 360);
+    push("plain20-typical", text(TYPICAL).len(), 0);
+    push("chat20-typical", Network::session(1, &hybrid).protect(0, &text(TYPICAL)).len(), 0);
+    push("chat20-3dev", element(&several(3).protect(0, &text(TEXT20)), "e").len(), 520);
+    push("chat20-5dev-stanza", several(5).protect(0, &text(TEXT20)).len(), 1000);
+    push("first-classical", first(&classical, true), 700);
+    push("first-classical-offline", first(&classical, false), 700);
+    push("first-hybrid", first(&hybrid, true), 2400);
+    push("first-hybrid-offline", first(&hybrid, false), 2400);
+    sizes
+}
+
+/// The element in a broadcast presence.
+fn advert() -> usize {
+    let mut network = Network::pair(1, &Setup::default());
+    network.hand_in(0, "<presence/>");
+    let presence = network.devices[0].out.pop_front().expect("it goes out");
+    element(&presence, "e2e").len()
+}
+
+/// The element in the item of the PEP node.
+fn record(setup: &Setup) -> usize {
+    let network = Network::pair(1, setup);
+    let key = (bare(ALICE).to_owned(), "urn:xmpp:e2e:0:device".to_owned());
+    let (_, payload) = &network.pep[&key][0];
+    payload.len()
+}
+
+/// The element of a first message, to a device that is online, or off so that its one-time
+/// prekeys cannot be asked for.
+fn first(setup: &Setup, online: bool) -> usize {
+    let mut network = Network::pair(1, setup);
+    if !online {
+        let gone = format!("<presence from='{BOB}' type='unavailable'/>");
+        network.step(0, xmpp_e2e::Input::Received(&gone));
+    }
+    element(&network.protect(0, &message(ALICE, BOB, TEXT20)), "e").len()
+}
+
+/// A session of one device with each of `count` devices of another account, all answered.
+fn several(count: usize) -> Network {
+    let mut network = Network::new(1);
+    network.add(ALICE, &Setup::default());
+    network.connect(0, true);
+    for number in 0..count {
+        let resource = if number == 0 { BOB.to_owned() } else { format!("{}/{number}", bare(BOB)) };
+        network.add(&resource, &Setup::default());
+        network.connect(number + 1, true);
+    }
+    for device in 0..count {
+        network.talk(0, device + 1, "hello");
+    }
+    network
+}
+
+/// The element of this name in a stanza.
+fn element<'s>(stanza: &'s str, name: &str) -> &'s str {
+    let start = stanza.find(&format!("<{name} ")).expect("there is one");
+    let end = format!("</{name}>");
+    let len = stanza[start..].find(&end).expect("it has an end");
+    &stanza[start..start + len + end.len()]
+}

@@ -1,0 +1,280 @@
+//! What the engine asks of an agent.
+
+use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize};
+
+use crate::agent::{
+    CertifyDevice, InvalidAgentData, Leg, MAX_LEGS, SignAdvert, SignDeviceList, SignPrekeys, SignRecord,
+};
+use crate::error::{Malformed, Reason};
+use crate::identity::{account_of, spelled};
+use crate::jid::BareJid;
+use crate::suite::SuiteId;
+use crate::wire::{self, Bytes};
+
+/// One-time prekeys in one request: enough for a store that ran empty.
+pub const MAX_PREKEYS: usize = 128;
+
+/// The longest request or reply: that many prekeys of a KEM, the largest of them.
+pub(crate) const MAX_REQUEST: usize = 1024 * 1024;
+
+/// The version of the encoding.
+const VERSION: u8 = 0;
+
+/// One thing the engine asks of the agent.
+#[derive(Clone, Debug)]
+pub struct AgentRequest {
+    id: u64,
+    operation: Operation,
+}
+
+/// What is asked. Whatever is to be signed has been decoded as what the operation names, so an agent
+/// signs nothing else under its label.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Operation {
+    /// Sign a device certificate with the account key.
+    CertifyDevice(CertifyDevice),
+    /// Sign a device list with the account key.
+    SignDeviceList(SignDeviceList),
+    /// Sign a device record with the device signing key.
+    SignRecord(SignRecord),
+    /// Sign an advert with the device signing key.
+    SignAdvert(SignAdvert),
+    /// Sign one-time prekeys with the device signing key.
+    SignPrekeys(SignPrekeys),
+    /// Compute legs with the device agreement key.
+    Agree {
+        /// The suite of the handshake.
+        suite: SuiteId,
+        /// The legs, at most four.
+        legs: Vec<Leg>,
+    },
+}
+
+#[derive(TlsDeserializeBytes, TlsSerialize, TlsSize)]
+#[repr(u8)]
+enum WireOperation {
+    #[tls_codec(discriminant = 1)]
+    CertifyDevice(Bytes),
+    #[tls_codec(discriminant = 2)]
+    SignDeviceList(Bytes),
+    #[tls_codec(discriminant = 3)]
+    SignRecord(Bytes),
+    /// The advert and the bare JID.
+    #[tls_codec(discriminant = 4)]
+    SignAdvert(Bytes, Bytes),
+    #[tls_codec(discriminant = 5)]
+    SignPrekeys(Vec<Bytes>),
+    #[tls_codec(discriminant = 6)]
+    Agree(u16, Vec<Leg>),
+}
+
+#[derive(TlsDeserializeBytes, TlsSerialize, TlsSize)]
+struct WireRequest {
+    version: u8,
+    id: u64,
+    operation: WireOperation,
+}
+
+impl AgentRequest {
+    pub(crate) fn new(id: u64, operation: Operation) -> Self {
+        Self { id, operation }
+    }
+
+    /// Its number, which the reply repeats.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// What is asked.
+    #[must_use]
+    pub fn operation(&self) -> &Operation {
+        &self.operation
+    }
+
+    /// The request as bytes, for a store or a socket.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let bytes = |bytes: &[u8]| Bytes::from(bytes);
+        let operation = match &self.operation {
+            Operation::CertifyDevice(asked) => WireOperation::CertifyDevice(bytes(asked.tbs())),
+            Operation::SignDeviceList(asked) => WireOperation::SignDeviceList(bytes(asked.tbs())),
+            Operation::SignRecord(asked) => WireOperation::SignRecord(bytes(asked.tbs())),
+            Operation::SignAdvert(asked) => {
+                WireOperation::SignAdvert(bytes(asked.tbs()), spelled(asked.jid()))
+            }
+            Operation::SignPrekeys(asked) => WireOperation::SignPrekeys(asked.tbs().map(bytes).collect()),
+            Operation::Agree { suite, legs } => WireOperation::Agree(suite.0, legs.clone()),
+        };
+        wire::encode(&WireRequest { version: VERSION, id: self.id, operation })
+    }
+
+    /// Takes back what [`to_bytes`](Self::to_bytes) gave.
+    ///
+    /// # Errors
+    /// [`InvalidAgentData`] if the bytes are something else, or what is to be signed is not what the
+    /// operation names.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidAgentData> {
+        let WireRequest { version, id, operation } = wire::decode(bytes, MAX_REQUEST)?;
+        if version != VERSION {
+            return Err(InvalidAgentData);
+        }
+        let operation = match operation {
+            WireOperation::CertifyDevice(tbs) => Operation::certify_device(tbs.into()),
+            WireOperation::SignDeviceList(tbs) => Operation::sign_device_list(tbs.into()),
+            WireOperation::SignRecord(tbs) => Operation::sign_record(tbs.into()),
+            WireOperation::SignAdvert(tbs, jid) => {
+                account_of(&jid).and_then(|jid| Operation::sign_advert(tbs.into(), jid))
+            }
+            WireOperation::SignPrekeys(all) => {
+                Operation::sign_prekeys(all.into_iter().map(Into::into).collect())
+            }
+            WireOperation::Agree(suite, legs) => Operation::agree(SuiteId(suite), legs),
+        };
+        Ok(Self { id, operation: operation.map_err(|_| InvalidAgentData)? })
+    }
+}
+
+impl Operation {
+    /// `tbs` is the encoding of a `CertificateTbs`.
+    pub(crate) fn certify_device(tbs: Vec<u8>) -> Result<Self, Reason> {
+        CertifyDevice::decode(tbs).map(Self::CertifyDevice)
+    }
+
+    /// `tbs` is the encoding of a `ListTbs`.
+    pub(crate) fn sign_device_list(tbs: Vec<u8>) -> Result<Self, Reason> {
+        SignDeviceList::decode(tbs).map(Self::SignDeviceList)
+    }
+
+    /// `tbs` is the encoding of a `RecordTbs`.
+    pub(crate) fn sign_record(tbs: Vec<u8>) -> Result<Self, Reason> {
+        SignRecord::decode(tbs).map(Self::SignRecord)
+    }
+
+    /// `tbs` is the encoding of an `AdvertTbs`; `jid` is signed with it.
+    pub(crate) fn sign_advert(tbs: Vec<u8>, jid: BareJid) -> Result<Self, Reason> {
+        SignAdvert::decode(tbs, jid).map(Self::SignAdvert)
+    }
+
+    /// Each of `tbs` is the encoding of a `PrekeyTbs`, all of one device.
+    pub(crate) fn sign_prekeys(tbs: Vec<Vec<u8>>) -> Result<Self, Reason> {
+        SignPrekeys::decode(tbs).map(Self::SignPrekeys)
+    }
+
+    /// What is to be signed, without signatures: of several prekeys, each.
+    pub(crate) fn tbs(&self) -> Vec<&[u8]> {
+        match self {
+            Self::CertifyDevice(asked) => vec![asked.tbs()],
+            Self::SignDeviceList(asked) => vec![asked.tbs()],
+            Self::SignRecord(asked) => vec![asked.tbs()],
+            Self::SignAdvert(asked) => vec![asked.tbs()],
+            Self::SignPrekeys(asked) => asked.tbs().collect(),
+            Self::Agree { .. } => Vec::new(),
+        }
+    }
+
+    /// At least one leg, each of the device agreement key.
+    pub(crate) fn agree(suite: SuiteId, legs: Vec<Leg>) -> Result<Self, Reason> {
+        let count = (1..=MAX_LEGS).contains(&legs.len());
+        if !count || !legs.iter().all(|leg| leg.label().is_for_agent(leg.role())) {
+            return Err(Malformed::Encoding.into());
+        }
+        Ok(Self::Agree { suite, legs })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::{LegLabel, Role};
+    use crate::identity::fixture::{Device, now};
+    use crate::identity::{ListTbs, PrekeyKind, PrekeyTbs, PublicKey};
+    use crate::presence::AdvertTbs;
+    use crate::suite::AlgorithmId;
+
+    fn all(device: &Device) -> [Vec<u8>; 5] {
+        let list = ListTbs::new(&device.jid, &device.account(), 1, vec![], false);
+        let key = PublicKey::new(AlgorithmId(1), &device.agreement.public);
+        [
+            device.certificate_tbs().encode(),
+            list.encode(),
+            device.record_tbs().encode(),
+            AdvertTbs::new(&device.record(), 1, 1, now()).encode(),
+            PrekeyTbs::new(&device.jid, device.id, 1, PrekeyKind::Agreement, key).encode(),
+        ]
+    }
+
+    fn operation(kind: usize, tbs: Vec<u8>, jid: &BareJid) -> Result<Operation, Reason> {
+        match kind {
+            0 => Operation::certify_device(tbs),
+            1 => Operation::sign_device_list(tbs),
+            2 => Operation::sign_record(tbs),
+            3 => Operation::sign_advert(tbs, jid.clone()),
+            _ => Operation::sign_prekeys(vec![tbs]),
+        }
+    }
+
+    #[test]
+    fn an_operation_takes_only_what_it_names() {
+        let device = Device::new("alice@example.com", 1);
+        for (is, tbs) in all(&device).iter().enumerate() {
+            for named in 0..5 {
+                let taken = operation(named, tbs.clone(), &device.jid).is_ok();
+                assert_eq!(taken, is == named, "{is} as {named}");
+            }
+            for kind in 0..5 {
+                assert!(operation(kind, [tbs, &b"x"[..]].concat(), &device.jid).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn round_trips() {
+        let device = Device::new("alice@example.com", 1);
+        let legs = vec![
+            Leg::new(LegLabel::Sp, Role::Initiator, &[1; 32], &[2; 32]),
+            Leg::new(LegLabel::Aa, Role::Initiator, &[3; 32], &[2; 32]),
+        ];
+        let mut operations = vec![Operation::agree(SuiteId(1), legs).unwrap()];
+        for (kind, tbs) in all(&device).into_iter().enumerate() {
+            operations.push(operation(kind, tbs, &device.jid).unwrap());
+        }
+        for operation in operations {
+            let bytes = AgentRequest::new(9, operation).to_bytes();
+            let again = AgentRequest::from_bytes(&bytes).unwrap();
+            assert_eq!((again.id(), again.to_bytes()), (9, bytes.clone()));
+            assert!(AgentRequest::from_bytes(&[&bytes[..], &[0]].concat()).is_err());
+            assert!(AgentRequest::from_bytes(&bytes[..bytes.len() - 1]).is_err());
+            assert!(AgentRequest::from_bytes(&[&[1], &bytes[1..]].concat()).is_err());
+            assert!(!format!("{again:?}").contains("alice"));
+        }
+    }
+
+    #[test]
+    fn shows_what_is_asked() {
+        let device = Device::new("alice@example.com", 1);
+        let Operation::CertifyDevice(asked) =
+            Operation::certify_device(device.certificate_tbs().encode()).unwrap()
+        else {
+            panic!("another operation");
+        };
+        assert_eq!((asked.jid().as_str(), asked.device()), ("alice@example.com", device.id));
+        assert_eq!((asked.account_digest(), asked.serial()), (device.account().digest(), 1));
+        assert!(asked.signed_bytes().ends_with(asked.tbs()));
+    }
+
+    #[test]
+    fn bounds() {
+        let leg = |label| Leg::new(label, Role::Initiator, &[1; 32], &[2; 32]);
+        assert!(Operation::agree(SuiteId(1), vec![]).is_err());
+        assert!(Operation::agree(SuiteId(1), vec![leg(LegLabel::Aa); 5]).is_err());
+        assert!(Operation::agree(SuiteId(1), vec![leg(LegLabel::Es)]).is_err());
+        assert!(Operation::sign_prekeys(vec![]).is_err());
+        let (alice, bob) = (Device::new("alice@example.com", 1), Device::new("bob@example.com", 2));
+        let of = |device: &Device| all(device)[4].clone();
+        assert!(Operation::sign_prekeys(vec![of(&alice); 128]).is_ok());
+        assert!(Operation::sign_prekeys(vec![of(&alice); 129]).is_err());
+        assert!(Operation::sign_prekeys(vec![of(&alice), of(&bob)]).is_err());
+    }
+}

@@ -1,0 +1,299 @@
+//! The engine: inputs in, a step out. This file only dispatches; `engine/` does the work on the
+//! draft of the step.
+
+mod accept;
+mod advert;
+mod asks;
+mod command;
+mod deliver;
+mod draft;
+mod fetch;
+mod keys;
+mod opening;
+mod outbox;
+mod own;
+mod pep;
+mod query;
+mod receive;
+pub(crate) mod records;
+mod seal;
+mod send;
+mod serve;
+mod state;
+mod timers;
+
+use core::fmt;
+
+use zeroize::Zeroizing;
+
+use crate::agent::{AgentIdentity, AgentReply};
+use crate::env::{Env, Timestamp};
+use crate::error::{Error, Misuse};
+use crate::jid::BareJid;
+use crate::stanza::{Hints, Padding};
+use crate::step::{Effect, InboxId, Need, OutboxId, Step, Token};
+use crate::store::{Batch, RecordKey, Stored};
+use crate::suite::{Level, Suites};
+
+use draft::Draft;
+pub use query::{Contact, Outlook, Pending};
+use state::State;
+
+/// What an engine is made with. The fields with a default can be changed before.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// The own account.
+    pub account: BareJid,
+    /// The public keys whose private halves the key agent holds.
+    pub identity: AgentIdentity,
+    /// The suites, in order of preference.
+    pub suites: Suites,
+    /// The least level of any session.
+    pub least: Level,
+    /// How lengths are hidden.
+    pub padding: Padding,
+    /// What servers are told about protected messages.
+    pub hints: Hints,
+}
+
+impl Config {
+    /// The defaults for this account and agent.
+    ///
+    /// # Errors
+    /// [`Misuse::Jid`] if `account` is not a bare JID.
+    pub fn new(account: &str, identity: AgentIdentity) -> Result<Self, Misuse> {
+        Ok(Self {
+            account: BareJid::parse(account).map_err(|_| Misuse::Jid)?,
+            identity,
+            suites: Suites::default(),
+            least: Level::CLASSICAL,
+            padding: Padding::default(),
+            hints: Hints::default(),
+        })
+    }
+}
+
+/// What the caller hands in.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Input<'a> {
+    /// The other side has the stanza (XEP-0198), or has answered a ping sent after it.
+    Acknowledged(OutboxId),
+    /// The key agent's answer.
+    Agent(&'a AgentReply),
+    /// Something the user or the application wants.
+    Command(Command<'a>),
+    /// The stream is up and bound to `full_jid`. If it was not resumed (XEP-0198), what was not
+    /// acknowledged is sent again.
+    Connected {
+        /// The full JID that the server gave.
+        full_jid: &'a str,
+        /// Whether the stream was resumed.
+        resumed: bool,
+    },
+    /// The stream is down.
+    Disconnected,
+    /// A stanza to be sent.
+    Outgoing {
+        /// The stanza as XML.
+        stanza: &'a str,
+        /// The application's name for it.
+        token: Token,
+        /// The protection it needs.
+        need: Need,
+    },
+    /// A stanza that came, before the library has matched it with its own iqs.
+    Received(&'a str),
+    /// An entry of the roster, from the client's cache or a result.
+    Roster {
+        /// The contact's JID.
+        jid: &'a str,
+        /// Its subscription.
+        subscription: Subscription,
+    },
+    /// The application has stored what was delivered.
+    Taken(InboxId),
+    /// [`Engine::next_wakeup`] has come.
+    Tick,
+}
+
+/// The `subscription` of a roster item (RFC 6121, section 2.1.2.5).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "RFC 6121 has these")]
+pub enum Subscription {
+    /// Both see each other's presence.
+    Both,
+    /// The contact sees one's own presence.
+    From,
+    /// Neither.
+    None,
+    /// No longer on the roster.
+    Remove,
+    /// One sees the contact's presence.
+    To,
+}
+
+/// Something the user or the application wants.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Command<'a> {
+    /// Accepts the changed account key of a contact: the user has looked at it.
+    AcceptKey {
+        /// The contact.
+        jid: &'a str,
+        /// The digest that [`Event::KeyChanged`](crate::Event::KeyChanged) gave.
+        digest: [u8; 32],
+    },
+    /// Takes a waiting stanza back.
+    Cancel(Token),
+    /// Forgets that the contact encrypts; the user's explicit wish.
+    Forget {
+        /// The contact.
+        jid: &'a str,
+    },
+    /// Starts a KEM epoch with every live session of the contact as soon as the protocol allows.
+    Heal {
+        /// The contact.
+        jid: &'a str,
+    },
+    /// Retires this account from the protocol: a signed tombstone, then nothing is kept.
+    Leave,
+    /// The state was restored from a backup: sending chains are abandoned and prekeys replaced.
+    Restored,
+}
+
+/// The protocol engine of one device of one account.
+pub struct Engine {
+    config: Config,
+    state: State,
+}
+
+impl Engine {
+    /// An engine for a new device. It makes its keys with the first input.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self { config, state: State::default() }
+    }
+
+    /// The engine whose records `stored` has, with all values.
+    ///
+    /// # Errors
+    /// [`Misuse::Record`] if a record does not decode or is of another account.
+    pub fn restore(config: Config, stored: &Stored) -> Result<Self, Misuse> {
+        let records = stored.records.iter().map(|(key, value)| (key, Some(value.as_slice())));
+        Self::restore_some(config, stored.generation, records)
+    }
+
+    /// The engine with these records, of which those that [`is_evictable`](Self::is_evictable)
+    /// names may come without their value, to be [loaded](Self::load) when asked for.
+    ///
+    /// # Errors
+    /// [`Misuse::Record`] if a record does not decode, is of another account, or has no value and
+    /// needs one.
+    pub fn restore_some<'r>(
+        config: Config,
+        generation: u64,
+        records: impl IntoIterator<Item = (&'r RecordKey, Option<&'r [u8]>)>,
+    ) -> Result<Self, Misuse> {
+        let mut state = State { generation, ..State::default() };
+        for (key, value) in records {
+            if value.is_none() && !Self::is_evictable(key) {
+                return Err(Misuse::Record);
+            }
+            state.load(key, value)?;
+        }
+        state.restarted(&config.account)?;
+        Ok(Self { config, state })
+    }
+
+    /// Handles one input.
+    ///
+    /// Whatever the network sends gives `Ok`.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] for a mistake of the calling program, [`Error::NotLoaded`] if records are
+    /// needed that are not in memory. The engine is unchanged.
+    pub fn handle(&mut self, env: &mut Env<'_>, input: Input<'_>) -> Result<Step<'_>, Error> {
+        // A step that was forgotten (`mem::forget`) has not happened either.
+        self.state.roll_back();
+        let mut effects = Vec::new();
+        self.run(env, input, &mut effects)?;
+        Ok(Step::new(self, effects))
+    }
+
+    pub(crate) fn run(
+        &mut self,
+        env: &mut Env<'_>,
+        input: Input<'_>,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Error> {
+        let result = Draft::begin(&self.config, &mut self.state, env, effects)
+            .and_then(|mut draft| draft.dispatch(input));
+        if result.is_err() {
+            self.state.roll_back();
+        }
+        result
+    }
+
+    /// When [`Input::Tick`] is due.
+    #[must_use]
+    pub fn next_wakeup(&self) -> Option<Timestamp> {
+        self.state.next_deadline()
+    }
+
+    /// The generation of the last batch stored.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.state.generation
+    }
+
+    /// Gives back records that [`Error::NotLoaded`] asked for.
+    ///
+    /// # Errors
+    /// [`Misuse::Record`] if one does not decode.
+    pub fn load<'r>(
+        &mut self,
+        records: impl IntoIterator<Item = (&'r RecordKey, &'r [u8])>,
+    ) -> Result<(), Misuse> {
+        for (key, value) in records {
+            self.state.load(key, Some(value))?;
+        }
+        Ok(())
+    }
+
+    /// Whether the value of this record may be left out of memory: sessions and skipped keys.
+    #[must_use]
+    pub fn is_evictable(key: &RecordKey) -> bool {
+        State::is_evictable(key)
+    }
+
+    /// Drops from memory the sessions not used since `before`.
+    pub fn evict_idle(&mut self, before: Timestamp) {
+        self.state.evict_idle(before);
+    }
+
+    pub(crate) fn draft_batch(&self) -> Batch {
+        let mut changes: Vec<(RecordKey, Option<Zeroizing<Vec<u8>>>)> = Vec::new();
+        self.state.collect(&mut changes);
+        Batch { expected: self.state.generation, changes }
+    }
+
+    pub(crate) fn commit(&mut self, batch: &Batch) {
+        if !batch.is_empty() {
+            self.state.generation = batch.generation();
+        }
+        self.state.commit();
+    }
+
+    pub(crate) fn roll_back(&mut self) {
+        self.state.roll_back();
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { config: _, state } = self;
+        f.debug_struct("Engine").field("generation", &state.generation).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,207 @@
+//! Requests to the key agent, and what its answers change.
+
+use core::time::Duration;
+
+use crate::agent::{AgentReply, AgentRequest, Answer, Operation};
+use crate::engine::draft::{Done, Draft};
+use crate::engine::own::{AGENT_RETRY, PREKEY_GRACE, PREKEY_ROTATION};
+use crate::engine::records::{Ask, Purpose};
+use crate::error::{Error, Misuse, Unreadable};
+use crate::identity::{DeviceCertificate, DeviceList, DeviceRecord, OneTimePrekey};
+use crate::jid::BareJid;
+use crate::presence::{ADVERT_LIFE, Advert};
+use crate::step::{Effect, Event};
+use crate::wire::to_base64;
+
+/// An agent may have to ask its user.
+const AGENT_TIMEOUT: Duration = Duration::from_secs(300);
+
+impl Draft<'_> {
+    /// The agent's answer to a request that is outstanding.
+    pub(super) fn agent_answered(&mut self, reply: &AgentReply) -> Done {
+        let Some(ask) = self.state.asks.get(&reply.id())?.cloned() else {
+            return Err(Misuse::AgentReply.into());
+        };
+        self.state.asks.remove(&reply.id());
+        let request = AgentRequest::from_bytes(ask.request.as_slice()).map_err(|_| Misuse::Record)?;
+        let taken = match reply.result() {
+            Ok(answer) if reply.fits(&request) => self.take_answer(&ask, request.operation(), answer)?,
+            Ok(_) | Err(_) => false,
+        };
+        if taken { Ok(()) } else { self.agent_failed(&ask) }
+    }
+
+    /// Whether the answer was what was asked for.
+    fn take_answer(&mut self, ask: &Ask, operation: &Operation, answer: &Answer) -> Result<bool, Error> {
+        let suites = &self.config.suites;
+        let all = operation.tbs();
+        let tbs = all.first().copied().unwrap_or_default();
+        match (ask.purpose, answer) {
+            (Purpose::Open | Purpose::Accept, Answer::Legs(legs)) => {
+                let jid = BareJid::parse(&ask.jid).map_err(|_| Misuse::Record)?;
+                match ask.purpose {
+                    Purpose::Open => self.opening_answered(&jid, ask.device, legs),
+                    Purpose::Accept => self.arrival_answered(&jid, ask.device, legs),
+                    Purpose::Certificate
+                    | Purpose::List
+                    | Purpose::Record
+                    | Purpose::Advert
+                    | Purpose::Prekeys
+                    | Purpose::Tombstone => Ok(false),
+                }
+            }
+            (Purpose::Certificate, Answer::Signature(signature)) => {
+                let Ok(certificate) = DeviceCertificate::issue(tbs, signature, suites) else {
+                    return Ok(false);
+                };
+                let key = *certificate.account_digest();
+                let own = self.own_mut()?;
+                own.certificate = certificate.bytes().to_vec().into();
+                let jid = own.jid.clone();
+                self.contact_mut(&jid)?.account_key = Some(key);
+                Ok(true)
+            }
+            (Purpose::List, Answer::Signature(signature)) => {
+                let Some(certificate) = self.own_certificate()? else { return Ok(false) };
+                let key = certificate.account();
+                let Ok(list) = DeviceList::issue(tbs, signature, key, suites) else {
+                    return Ok(false);
+                };
+                let jid = self.own()?.jid.clone();
+                self.store_list(&jid, &list)?;
+                self.own_mut()?.list_published = false;
+                Ok(true)
+            }
+            (Purpose::Record, Answer::Signature(signature)) => {
+                let Ok(record) = DeviceRecord::issue(tbs, signature, suites) else {
+                    return Ok(false);
+                };
+                self.record_signed(&record)?;
+                Ok(true)
+            }
+            (Purpose::Tombstone, Answer::Signature(signature)) => {
+                let key = self.config.identity.account();
+                let Ok(list) = DeviceList::issue(tbs, signature, key, suites) else { return Ok(false) };
+                self.tombstone_signed(&list)?;
+                Ok(true)
+            }
+            (Purpose::Advert, Answer::Signature(signature)) => {
+                let (account, key) = (&self.own()?.jid, self.config.identity.signing_key());
+                let Ok(advert) = Advert::issue(tbs, signature, account, key, suites) else {
+                    return Ok(false);
+                };
+                let now = self.now;
+                let own = self.own_mut()?;
+                own.advert = to_base64(advert.bytes());
+                own.advert_sequence = advert.sequence();
+                own.advert_record = *advert.record_digest();
+                own.advert_list = advert.list_version();
+                own.readvertise_at = now.after(ADVERT_LIFE / 2);
+                Ok(true)
+            }
+            (Purpose::Prekeys, Answer::Signatures(signatures)) => {
+                let Some(certificate) = self.own_certificate()? else { return Ok(false) };
+                if all.len() != signatures.len() {
+                    return Ok(false);
+                }
+                for (tbs, signature) in all.iter().zip(signatures) {
+                    let suites = &self.config.suites;
+                    let Ok(prekey) = OneTimePrekey::issue(tbs, signature, &certificate, suites) else {
+                        return Ok(false);
+                    };
+                    if let Some(key) = self.state.one_time.get_mut(&prekey.id())? {
+                        key.signed = prekey.bytes().to_vec().into();
+                    }
+                }
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    fn record_signed(&mut self, record: &DeviceRecord) -> Done {
+        let now = self.now;
+        let own = self.own_mut()?;
+        let old = own.record_sequence;
+        own.record = record.bytes().to_vec().into();
+        own.record_sequence = record.sequence();
+        own.rotate_at = now.after(PREKEY_ROTATION);
+        own.record_published = false;
+        if let Some(keys) = self.state.prekeys.get_mut(&record.sequence())? {
+            keys.digest = *record.digest();
+        }
+        if let Some(keys) = self.state.prekeys.get_mut(&old)? {
+            keys.retire = true;
+            keys.retire_at = now.after(PREKEY_GRACE);
+        }
+        Ok(())
+    }
+
+    /// The agent refused, or gave no answer in time.
+    pub(super) fn agent_failed(&mut self, ask: &Ask) -> Done {
+        self.notify(Event::AgentFailed);
+        match ask.purpose {
+            Purpose::Open => {
+                let jid = BareJid::parse(&ask.jid).map_err(|_| Misuse::Record)?;
+                self.opening_failed(&jid, ask.device)
+            }
+            Purpose::Accept => {
+                let jid = BareJid::parse(&ask.jid).map_err(|_| Misuse::Record)?;
+                self.arrival_failed(&jid, ask.device, Unreadable::Agent)
+            }
+            Purpose::Certificate
+            | Purpose::List
+            | Purpose::Record
+            | Purpose::Advert
+            | Purpose::Prekeys
+            | Purpose::Tombstone => {
+                let retry = self.now.after(AGENT_RETRY);
+                self.own_mut()?.agent_retry_at = Some(retry.as_millis());
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn asked(&self, purpose: Purpose) -> Result<bool, Error> {
+        for key in self.state.asks.all_keys() {
+            if self.state.asks.get(&key)?.is_some_and(|ask| ask.purpose == purpose) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    pub(super) fn ask_once(
+        &mut self,
+        purpose: Purpose,
+        operation: impl FnOnce() -> Result<Operation, Error>,
+    ) -> Done {
+        if self.asked(purpose)? { Ok(()) } else { self.ask(purpose, None, operation()?) }
+    }
+
+    /// Asks the agent and notes what for.
+    pub(super) fn ask(
+        &mut self,
+        purpose: Purpose,
+        pair: Option<(&BareJid, u32)>,
+        operation: Operation,
+    ) -> Done {
+        let id = self.count(|counters| &mut counters.ask)?;
+        let request = AgentRequest::new(id, operation);
+        let ask = Ask {
+            request: request.to_bytes().into(),
+            purpose,
+            jid: pair.map_or_else(String::new, |(jid, _)| jid.as_str().to_owned()),
+            device: pair.map_or(0, |(_, device)| device),
+            deadline: self.now.after(AGENT_TIMEOUT),
+        };
+        self.state.asks.put(id, ask);
+        self.effects.push(Effect::Ask(request));
+        Ok(())
+    }
+}
+
+/// What the engine asks of its own agent is well-formed unless the agent's identity is not.
+pub(super) fn operation(built: Result<Operation, crate::error::Reason>) -> Result<Operation, Error> {
+    built.map_err(|_| Misuse::Identity.into())
+}

@@ -1,0 +1,169 @@
+//! What the user or the application wants.
+
+use crate::agent::Operation;
+use crate::engine::asks::operation;
+use crate::engine::draft::{Done, Draft};
+use crate::engine::records::{Purpose, Query};
+use crate::engine::{Command, pep};
+use crate::error::Misuse;
+use crate::identity::{DeviceList, DeviceState, ListTbs};
+use crate::jid::BareJid;
+use crate::step::{SendError, Token};
+use crate::wire::Bytes;
+
+impl Draft<'_> {
+    pub(super) fn command(&mut self, command: &Command<'_>) -> Done {
+        let parse = |jid: &str| BareJid::parse(jid).map_err(|_| Misuse::Jid);
+        match command {
+            Command::AcceptKey { jid, digest } => self.accept_key(&parse(jid)?, *digest),
+            Command::Cancel(token) => self.cancel(*token),
+            Command::Forget { jid } => self.forget(&parse(jid)?),
+            Command::Heal { jid } => self.heal(&parse(jid)?),
+            Command::Leave => self.leave(),
+            Command::Restored => self.restored(),
+        }
+    }
+
+    /// The user has looked at the new key: the old one's devices and sessions go.
+    fn accept_key(&mut self, jid: &BareJid, digest: [u8; 32]) -> Done {
+        if self.contact(jid)?.is_none_or(|contact| contact.other_key != Some(digest)) {
+            return Err(Misuse::Key.into());
+        }
+        self.drop_devices(jid);
+        let contact = self.contact_mut(jid)?;
+        contact.former_key = contact.account_key.replace(digest);
+        contact.other_key = None;
+        contact.list = Bytes::new(Vec::new());
+        contact.live = Vec::new();
+        contact.list_version = 0;
+        contact.list_named = 0;
+        contact.left = false;
+        self.want_keys(jid)
+    }
+
+    fn cancel(&mut self, token: Token) -> Done {
+        for order in self.state.waiting.all_keys() {
+            let Some(waiting) = self.state.waiting.get(&order)?.cloned() else { continue };
+            if waiting.token == token.0 {
+                self.state.waiting.remove(&order);
+                self.fail(token, SendError::Cancelled);
+                return self.flush(&waiting.to);
+            }
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, jid: &BareJid) -> Done {
+        if self.own()?.jid == *jid {
+            return Err(Misuse::Jid.into());
+        }
+        if let Some(contact) = self.contact(jid)? {
+            let friend = contact.friend;
+            self.drop_devices(jid);
+            self.state.contacts.remove(jid);
+            self.contact_mut(jid)?.friend = friend;
+        }
+        Ok(())
+    }
+
+    fn drop_devices(&mut self, jid: &BareJid) {
+        for device in self.devices_of(jid) {
+            let range = (jid.clone(), device, [0; 16])..=(jid.clone(), device, [0xFF; 16]);
+            for key in self.state.sessions.keys(range) {
+                self.drop_session(&key);
+            }
+            self.state.openings.remove(&(jid.clone(), device));
+            self.state.devices.remove(&(jid.clone(), device));
+        }
+    }
+
+    fn heal(&mut self, jid: &BareJid) -> Done {
+        for device in self.devices_of(jid) {
+            let Some(live) = self.device(jid, device)?.and_then(|known| known.live) else { continue };
+            if let Some(session) = self.state.sessions.get_mut(&(jid.clone(), device, live))? {
+                session.request_kem();
+            }
+            self.send_empty(jid, device)?;
+        }
+        Ok(())
+    }
+
+    /// The state is older than what the peers have seen: nothing is sealed with it any more, and
+    /// flights to its prekeys are not accepted, for which of them were is not known. What is in the
+    /// outbox was sealed before the backup; the peer knows it if it came.
+    fn restored(&mut self) -> Done {
+        for key in self.state.devices.all_keys() {
+            if let Some(known) = self.state.devices.get_mut(&key)? {
+                // The next handshake names what this state has; the peer sees that it is old. Its
+                // counter is past those used since.
+                known.live = None;
+                known.sent_counter = known.sent_counter.saturating_add(u64::from(RESTORE_GAP));
+            }
+        }
+        for sequence in self.state.prekeys.all_keys() {
+            self.forget_prekeys(sequence);
+        }
+        // What was under way is of the time of the backup.
+        self.state.one_time.clear();
+        self.state.openings.clear();
+        self.state.arrivals.clear();
+        self.state.asks.clear();
+        let now = self.now;
+        let own = self.own_mut()?;
+        own.rotate_at = now;
+        own.advert.clear();
+        own.record = Bytes::new(Vec::new());
+        own.list_fetched = false;
+        // The numbers used since the backup are not known; these are past them.
+        own.record_sequence = own.record_sequence.saturating_add(RESTORE_GAP);
+        own.advert_sequence = own.advert_sequence.saturating_add(RESTORE_GAP);
+        let counters = self.state.counters.get_mut(&())?.ok_or(Misuse::Record)?;
+        counters.prekey = counters.prekey.saturating_add(RESTORE_GAP);
+        Ok(())
+    }
+
+    /// Says, signed, that the account has left, empties what is published, and forgets everything
+    /// once that is signed.
+    fn leave(&mut self) -> Done {
+        let own = self.own()?;
+        let jid = own.jid.clone();
+        let Some(certificate) = self.own_certificate()? else { return self.left() };
+        let list = self.list_of(&jid)?;
+        let mut entries = list.as_ref().map_or_else(Vec::new, |list| list.entries().to_vec());
+        for entry in &mut entries {
+            entry.state = DeviceState::Retired;
+        }
+        let version = list.as_ref().map_or(0, DeviceList::version).saturating_add(1);
+        let tbs = ListTbs::new(&jid, certificate.account(), version, entries, true).encode();
+        self.own_mut()?.left = true;
+        self.ask(Purpose::Tombstone, None, operation(Operation::sign_device_list(tbs))?)
+    }
+
+    /// The tombstone is signed: publish it, and forget the rest.
+    pub(super) fn tombstone_signed(&mut self, list: &DeviceList) -> Done {
+        let payload = pep::publish(pep::NODE_DEVICES, pep::ITEM_DEVICES, "devices", list.bytes());
+        let device = self.own()?.device.to_string();
+        self.request("", Query::PublishList, "set", &payload)?;
+        self.request("", Query::PublishRecord, "set", &pep::retract(pep::NODE_DEVICE, &device))?;
+        // Without adverts nothing else tells the contacts to look.
+        self.announce_list(list.version())?;
+        self.left()
+    }
+
+    fn left(&mut self) -> Done {
+        for order in self.state.waiting.all_keys() {
+            if let Some(token) = self.state.waiting.get(&order)?.map(|waiting| waiting.token) {
+                self.fail(Token(token), SendError::Cancelled);
+            }
+        }
+        let own = self.own()?.clone();
+        self.state.clear();
+        self.state.own.put((), crate::engine::records::Own { left: true, presence: String::new(), ..own });
+        let counters = crate::engine::records::Counters::default();
+        self.state.counters.put((), counters);
+        Ok(())
+    }
+}
+
+/// More rotations and adverts than anybody makes between a backup and its restoration.
+const RESTORE_GAP: u32 = 100_000;

@@ -1,0 +1,175 @@
+//! The draft of a step: what every kind of work on it shares.
+
+use rand_core::CryptoRng;
+
+use crate::engine::records::{Contact, Counters, Device, Own};
+use crate::engine::state::State;
+use crate::engine::{Config, Input};
+use crate::env::{Env, Timestamp};
+use crate::error::{Error, Misuse, Reason};
+use crate::identity::{DeviceCertificate, MAX_DEVICE_ID};
+use crate::jid::BareJid;
+use crate::step::{Effect, Event, Outbound, OutboxId, Token};
+use crate::wire::Bytes;
+
+/// What work on a draft gives.
+pub(crate) type Done = Result<(), Error>;
+
+/// The state as the step would leave it, and the effects so far.
+pub(crate) struct Draft<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) state: &'a mut State,
+    pub(crate) now: Timestamp,
+    pub(crate) rng: &'a mut dyn CryptoRng,
+    pub(crate) effects: &'a mut Vec<Effect>,
+    /// Whether something has changed that `settle` must look at. Most messages change nothing.
+    pub(crate) unsettled: bool,
+}
+
+impl<'a> Draft<'a> {
+    pub(crate) fn begin(
+        config: &'a Config,
+        state: &'a mut State,
+        env: &'a mut Env<'_>,
+        effects: &'a mut Vec<Effect>,
+    ) -> Result<Self, Error> {
+        // Time that goes back stands still.
+        let now = env.now.max(state.seen);
+        state.seen = now;
+        let mut draft = Self { config, state, now, rng: env.rng, effects, unsettled: false };
+        if draft.state.own.get(&())?.is_none() {
+            draft.create();
+        }
+        Ok(draft)
+    }
+
+    pub(crate) fn dispatch(&mut self, input: Input<'_>) -> Done {
+        if self.own()?.restarted {
+            self.restart(matches!(input, Input::Connected { resumed: false, .. }))?;
+        }
+        self.unsettled =
+            matches!(input, Input::Agent(_) | Input::Command(_) | Input::Connected { .. } | Input::Tick);
+        match input {
+            Input::Acknowledged(id) => self.acknowledged(id)?,
+            Input::Agent(reply) => self.agent_answered(reply)?,
+            Input::Command(command) => self.command(&command)?,
+            Input::Connected { full_jid, resumed } => self.connected(full_jid, resumed)?,
+            Input::Disconnected => self.disconnected()?,
+            Input::Outgoing { stanza, token, need } => self.outgoing(stanza, token, need)?,
+            Input::Received(stanza) => self.received(stanza)?,
+            Input::Roster { jid, subscription } => self.roster(jid, subscription)?,
+            Input::Taken(id) => self.state.inbox.remove(&id.0),
+            Input::Tick => self.tick()?,
+        }
+        if self.unsettled {
+            self.settle()?;
+            self.set_wakeup()?;
+        }
+        Ok(())
+    }
+
+    /// The first record of a new engine: a device id, from which the rest follows.
+    fn create(&mut self) {
+        let device = loop {
+            // Zero names no device.
+            if let id @ 1.. = self.rng.next_u32() & MAX_DEVICE_ID {
+                break id;
+            }
+        };
+        let own = Own {
+            jid: self.config.account.clone(),
+            device,
+            certificate: Bytes::new(Vec::new()),
+            record: Bytes::new(Vec::new()),
+            record_sequence: 0,
+            rotate_at: self.now,
+            advert: String::new(),
+            advert_sequence: 0,
+            advert_record: [0; 32],
+            advert_list: 0,
+            readvertise_at: self.now,
+            presence: String::new(),
+            presence_sent: Timestamp::default(),
+            held: None,
+            held_until: self.now,
+            connected: false,
+            resource: String::new(),
+            list_fetched: false,
+            list_refused: false,
+            list_published: false,
+            record_published: false,
+            publish_failed: false,
+            publish_at: self.now,
+            wake_at: None,
+            agent_retry_at: None,
+            left: false,
+            restarted: false,
+            connection: 0,
+            presence_advert: 0,
+        };
+        self.state.own.put((), own);
+        self.state.counters.put((), Counters::default());
+    }
+
+    pub(crate) fn own(&self) -> Result<&Own, Error> {
+        Ok(self.state.own.get(&())?.ok_or(Misuse::Record)?)
+    }
+
+    pub(crate) fn own_mut(&mut self) -> Result<&mut Own, Error> {
+        Ok(self.state.own.get_mut(&())?.ok_or(Misuse::Record)?)
+    }
+
+    /// The next number that `field` counts.
+    pub(crate) fn count(&mut self, field: impl FnOnce(&mut Counters) -> &mut u64) -> Result<u64, Error> {
+        let counters = self.state.counters.get_mut(&())?.ok_or(Misuse::Record)?;
+        let number = field(counters);
+        *number += 1;
+        Ok(*number)
+    }
+
+    pub(crate) fn own_certificate(&self) -> Result<Option<DeviceCertificate>, Error> {
+        let bytes = self.own()?.certificate.as_slice();
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(DeviceCertificate::from_store(bytes).map_err(|_| Misuse::Record)?))
+    }
+
+    pub(crate) fn contact(&self, jid: &BareJid) -> Result<Option<&Contact>, Error> {
+        Ok(self.state.contacts.get(jid)?)
+    }
+
+    /// The contact to be changed, made if there is none.
+    pub(crate) fn contact_mut(&mut self, jid: &BareJid) -> Result<&mut Contact, Error> {
+        if !self.state.contacts.contains(jid) {
+            self.state.contacts.put(jid.clone(), Contact::default());
+        }
+        Ok(self.state.contacts.get_mut(jid)?.ok_or(Misuse::Record)?)
+    }
+
+    pub(crate) fn device(&self, jid: &BareJid, device: u32) -> Result<Option<&Device>, Error> {
+        Ok(self.state.devices.get(&(jid.clone(), device))?)
+    }
+
+    /// All known devices of an account.
+    pub(crate) fn devices_of(&self, jid: &BareJid) -> Vec<u32> {
+        let range = (jid.clone(), 0)..=(jid.clone(), u32::MAX);
+        self.state.devices.keys(range).into_iter().map(|(_, device)| device).collect()
+    }
+
+    pub(crate) fn notify(&mut self, event: Event) {
+        self.effects.push(Effect::Notify(event));
+    }
+
+    /// The one event of a refused stanza.
+    pub(crate) fn reject(&mut self, peer: Option<&BareJid>, reason: impl Into<Reason>) {
+        self.notify(Event::Rejected { peer: peer.cloned(), reason: reason.into() });
+    }
+
+    /// Sends bytes that need not survive: presence and iqs. A lost one is made anew.
+    pub(crate) fn send(&mut self, stanza: String, token: Option<Token>) -> Done {
+        let id = OutboxId(self.count(|counters| &mut counters.outbox)?);
+        self.effects.push(Effect::Send { id, token, stanza: Outbound(stanza) });
+        Ok(())
+    }
+}

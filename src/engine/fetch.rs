@@ -1,0 +1,405 @@
+//! Fetching the keys of an account: its records and its list from PEP, else from a device itself.
+//!
+//! One request is outstanding for each account. [`Draft::pursue`] looks at what is known and takes
+//! the next step, or ends the fetch and lets waiting stanzas go.
+
+use core::time::Duration;
+
+use crate::NS;
+use crate::engine::draft::{Done, Draft};
+use crate::engine::pep;
+use crate::engine::records::{Contact, Query, Request};
+use crate::error::{Error, Malformed, Misbehaviour, Misuse, Reason, Unreadable};
+use crate::identity::{MAX_LIST, MAX_RECORD};
+use crate::jid::{Address, BareJid};
+use crate::stanza::{Element, write_stanza};
+use crate::step::{Effect, Event};
+use crate::wire::from_base64;
+
+/// What has been tried in a fetch.
+pub(super) const RECORDS: u8 = 1;
+pub(super) const LIST: u8 = 2;
+pub(super) const KEYS: u8 = 4;
+
+/// What the ids of the engine's own iqs begin with.
+const ID_PREFIX: &str = "e2e-";
+
+/// Some clients never answer an iq they do not know.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long what a fetch found, or did not find, is believed before a send asks again.
+pub(super) const FRESH: Duration = Duration::from_secs(600);
+
+impl Draft<'_> {
+    /// Sends an iq of the engine. `to` is empty for the own account.
+    pub(super) fn request(&mut self, to: &str, query: Query, kind: &'static str, payload: &str) -> Done {
+        self.request_of(to, 0, query, kind, payload)
+    }
+
+    /// The same, to one of the peer's devices.
+    pub(super) fn request_of(
+        &mut self,
+        to: &str,
+        device: u32,
+        query: Query,
+        kind: &'static str,
+        payload: &str,
+    ) -> Done {
+        let number = self.count(|counters| &mut counters.request)?;
+        // The random part keeps others from guessing an id to answer.
+        let id = format!("{ID_PREFIX}{:016x}-{number}", self.rng.next_u64());
+        let mut iq = Element::new("jabber:client", "iq").with_attr("type", kind).with_attr("id", id.clone());
+        if !to.is_empty() {
+            iq = iq.with_attr("to", to.to_owned());
+        }
+        let mut stanza = write_stanza(&iq);
+        // The payload is the engine's own and already written.
+        let end = stanza.strip_suffix("/>").map(str::len).ok_or(Misuse::Record)?;
+        stanza.truncate(end);
+        stanza.push('>');
+        stanza.push_str(payload);
+        stanza.push_str("</iq>");
+        let deadline = self.now.after(REQUEST_TIMEOUT);
+        self.state.requests.put(id, Request { to: to.to_owned(), device, query, deadline });
+        self.send(stanza, None)
+    }
+
+    pub(super) fn requested(&self, queries: &[Query]) -> Result<bool, Error> {
+        for key in self.state.requests.all_keys() {
+            if self.state.requests.get(&key)?.is_some_and(|request| queries.contains(&request.query)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// A new stream: no open iq will be answered.
+    pub(super) fn fail_requests(&mut self) -> Done {
+        for key in self.state.requests.all_keys() {
+            let Some(request) = self.state.requests.get(&key)?.cloned() else { continue };
+            self.state.requests.remove(&key);
+            if matches!(request.query, Query::List | Query::Records | Query::Keys) {
+                let jid = self.asked_account(&request)?;
+                let contact = self.contact_mut(&jid)?;
+                contact.fetching = false;
+                contact.tried = 0;
+            }
+        }
+        // Handshakes that waited for one-time prekeys start anew with the next send.
+        for key in self.state.openings.all_keys() {
+            self.opening_disconnected(&key)?;
+        }
+        Ok(())
+    }
+
+    /// Goes on with what the loss of a stream has stopped.
+    pub(super) fn resume_fetches(&mut self) -> Done {
+        for jid in self.state.contacts.all_keys() {
+            if self.contact(&jid)?.is_some_and(|contact| contact.wanted && !contact.fetching) {
+                self.pursue(&jid)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn asked_account(&self, request: &Request) -> Result<BareJid, Error> {
+        if request.to.is_empty() {
+            return Ok(self.own()?.jid.clone());
+        }
+        Ok(Address::parse(&request.to).map_err(|_| Misuse::Record)?.bare)
+    }
+
+    /// The next step of the fetch for `jid`, if one is wanted.
+    pub(super) fn pursue(&mut self, jid: &BareJid) -> Done {
+        let own = self.own()?;
+        let mine = own.jid == *jid;
+        let to = if mine { "" } else { jid.as_str() };
+        let connection = own.connection;
+        let connected = own.connected;
+        let Some(contact) = self.contact(jid)? else { return Ok(()) };
+        if !contact.wanted || contact.fetching || !connected {
+            return Ok(());
+        }
+        let known = !self.devices_of(jid).is_empty() || mine;
+        let list_lacks = contact.list.as_slice().is_empty() || contact.list_named > contact.list_version;
+        let step = if contact.tried & RECORDS == 0 {
+            RECORDS
+        } else if contact.tried & LIST == 0 && (list_lacks || mine) && known {
+            LIST
+        } else {
+            KEYS
+        };
+        if step == KEYS {
+            let unsolved = !contact.pending.is_empty() || (known && list_lacks && !mine);
+            let asked = contact.tried & KEYS != 0;
+            let from = contact.resources.iter().find(|resource| {
+                resource.available && resource.device != 0 && contact.connection == connection
+            });
+            let resource = from.map(|resource| (resource.name.clone(), resource.device));
+            match resource {
+                Some((resource, device)) if unsolved && !asked => {
+                    self.mark_fetching(jid, KEYS)?;
+                    let to = format!("{}/{resource}", jid.as_str());
+                    return self.request_of(&to, device, Query::Keys, "get", &pep::ask_keys());
+                }
+                _ => return self.fetched(jid),
+            }
+        }
+        self.mark_fetching(jid, step)?;
+        if step == RECORDS {
+            self.request(to, Query::Records, "get", &pep::items(pep::NODE_DEVICE, None))
+        } else {
+            self.request(to, Query::List, "get", &pep::items(pep::NODE_DEVICES, None))
+        }
+    }
+
+    fn mark_fetching(&mut self, jid: &BareJid, step: u8) -> Done {
+        let contact = self.contact_mut(jid)?;
+        contact.tried |= step;
+        contact.fetching = true;
+        Ok(())
+    }
+
+    /// The fetch has ended: what is not verified by now will not be.
+    fn fetched(&mut self, jid: &BareJid) -> Done {
+        let now = self.now;
+        let contact = self.contact_mut(jid)?;
+        contact.wanted = false;
+        contact.tried = 0;
+        contact.checked = now;
+        let withheld = contact.list_named > contact.list_version;
+        self.drop_pending(jid)?;
+        if withheld {
+            self.notify(Event::ListWithheld { peer: jid.clone() });
+        }
+        if self.own()?.jid == *jid {
+            self.own_mut()?.list_fetched = true;
+            self.unsettled = true;
+        }
+        self.flush(jid)?;
+        let nobody = |contact: &Contact| contact.account_key.is_none() && !contact.friend;
+        if self.contact(jid)?.is_some_and(nobody) {
+            // A stranger whose keys are not to be had leaves nothing behind.
+            self.state.contacts.remove(jid);
+        }
+        Ok(())
+    }
+
+    /// The adverts that nothing has vouched for are refused.
+    pub(super) fn drop_pending(&mut self, jid: &BareJid) -> Done {
+        for _ in core::mem::take(&mut self.contact_mut(jid)?.pending) {
+            self.reject(Some(jid), Unreadable::NoRecord);
+        }
+        Ok(())
+    }
+
+    /// An iq that answers one of the engine's. Whether it was one.
+    pub(super) fn answered(&mut self, iq: &Element<'_>) -> Result<bool, Error> {
+        let Some(id) = iq.attr("id") else { return Ok(false) };
+        let Some(request) = self.state.requests.get(&id.to_owned())?.cloned() else {
+            // Late, or of a stream before.
+            return Ok(id.starts_with(ID_PREFIX));
+        };
+        let account = self.asked_account(&request)?;
+        let from = match iq.attr("from").map(Address::parse) {
+            None => request.to.is_empty(),
+            Some(Ok(from)) if request.to.is_empty() => from.bare == account,
+            Some(Ok(from)) => Address::parse(&request.to).is_ok_and(|to| to == from),
+            Some(Err(_)) => false,
+        };
+        if !from {
+            self.reject(None, Misbehaviour::WrongSubject);
+            return Ok(true);
+        }
+        self.state.requests.remove(&id.to_owned());
+        let result = (iq.attr("type") == Some("result")).then_some(iq);
+        self.answer(&account, &request, result)?;
+        Ok(true)
+    }
+
+    /// What `query` gave; `None` if it failed or timed out.
+    fn answer(&mut self, jid: &BareJid, request: &Request, result: Option<&Element<'_>>) -> Done {
+        self.unsettled = true;
+        let query = request.query;
+        match query {
+            Query::PublishList => self.published(query, result.is_some()),
+            Query::PublishRecord if result.is_some() => {
+                let payload = pep::items(pep::NODE_DEVICE, None);
+                self.request("", Query::CheckRecord, "get", &payload)
+            }
+            Query::PublishRecord => self.published(query, false),
+            Query::CheckRecord => {
+                let own = self.own()?;
+                let id = own.device.to_string();
+                let there = result.is_some_and(|iq| {
+                    let items = pep::read_items(iq, pep::NODE_DEVICE, "device");
+                    items.iter().any(|(item, text)| {
+                        *item == id && from_base64(text, MAX_RECORD).is_ok_and(|b| b == own.record.as_slice())
+                    })
+                });
+                self.published(query, there)
+            }
+            Query::Records => {
+                let items = result.map(|iq| pep::read_items(iq, pep::NODE_DEVICE, "device"));
+                self.got_records(jid, items.unwrap_or_default().iter().map(|(_, text)| text.as_str()))?;
+                self.contact_mut(jid)?.fetching = false;
+                self.pursue(jid)
+            }
+            Query::List => {
+                let items = result.map(|iq| pep::read_items(iq, pep::NODE_DEVICES, "devices"));
+                let item = items.unwrap_or_default().into_iter().next();
+                self.got_list(jid, item.as_ref().map(|(_, text)| text.as_str()))?;
+                self.contact_mut(jid)?.fetching = false;
+                self.pursue(jid)
+            }
+            Query::Keys => self.got_keys(jid, request.device, result),
+        }
+    }
+
+    fn published(&mut self, query: Query, done: bool) -> Done {
+        let retry = self.now.after(super::own::PUBLISH_RETRY);
+        let own = self.own_mut()?;
+        let failed = own.publish_failed;
+        if done {
+            if query == Query::PublishList {
+                own.list_published = true;
+            } else {
+                own.record_published = true;
+            }
+            let all = own.list_published && own.record_published;
+            if failed && all {
+                own.publish_failed = false;
+                self.notify(Event::Published);
+            }
+            return Ok(());
+        }
+        own.publish_failed = true;
+        own.publish_at = retry;
+        if !failed {
+            self.notify(Event::PublishFailed);
+        }
+        Ok(())
+    }
+
+    fn got_records<'t>(&mut self, jid: &BareJid, items: impl Iterator<Item = &'t str>) -> Done {
+        let mine = self.own()?.jid == *jid;
+        let mut refused = None;
+        for text in items {
+            let Ok(bytes) = from_base64(text, MAX_RECORD) else {
+                refused = refused.or(Some(Malformed::Encoding.into()));
+                continue;
+            };
+            if mine && bytes == self.own()?.record.as_slice() {
+                self.own_mut()?.record_published = true;
+                continue;
+            }
+            if let Err(reason) = self.take_record(jid, &bytes)? {
+                refused = refused.or(Some(reason));
+            }
+        }
+        self.refused(jid, refused);
+        Ok(())
+    }
+
+    /// One event for whatever of an answer was refused.
+    fn refused(&mut self, jid: &BareJid, reason: Option<Reason>) {
+        match reason {
+            None => {}
+            Some(Reason::Misbehaved(Misbehaviour::RolledBack | Misbehaviour::Equivocation)) => {
+                self.notify(Event::RolledBack { peer: jid.clone() });
+            }
+            Some(reason) => self.reject(Some(jid), reason),
+        }
+    }
+
+    fn got_list(&mut self, jid: &BareJid, text: Option<&str>) -> Done {
+        let Some(text) = text else { return Ok(()) };
+        let taken = match from_base64(text, MAX_LIST) {
+            Ok(bytes) => self.take_list(jid, &bytes)?,
+            Err(_) => Err(Malformed::Encoding.into()),
+        };
+        // A good list of an account key of before is put over; a damaged one may hide our own.
+        if matches!(taken, Err(Reason::Malformed(_) | Reason::Unauthentic)) && self.own()?.jid == *jid {
+            self.own_mut()?.list_refused = true;
+        }
+        self.refused(jid, taken.err());
+        Ok(())
+    }
+
+    /// A device's own answer: record, list and one-time prekeys for a handshake that waits.
+    fn got_keys(&mut self, jid: &BareJid, device: u32, result: Option<&Element<'_>>) -> Done {
+        self.contact_mut(jid)?.fetching = false;
+        let keys = result.and_then(|iq| iq.child(NS, "keys"));
+        let text = |name: &str| keys.and_then(|keys| keys.child(NS, name)).map(Element::text);
+        let mut refused = None;
+        if let Some(record) = text("record") {
+            let taken = match from_base64(&record, MAX_RECORD) {
+                Ok(bytes) => self.take_record(jid, &bytes)?,
+                Err(_) => Err(Malformed::Encoding.into()),
+            };
+            refused = taken.err();
+        }
+        if let Some(list) = text("devices") {
+            let taken = match from_base64(&list, MAX_LIST) {
+                Ok(bytes) => self.take_list(jid, &bytes)?,
+                Err(_) => Err(Malformed::Encoding.into()),
+            };
+            refused = refused.or(taken.err());
+        }
+        let prekeys = keys.into_iter().flat_map(Element::elements).filter(|child| &*child.name == "prekey");
+        let prekeys: Vec<String> = prekeys.take(MAX_PREKEYS).map(|child| child.text().into_owned()).collect();
+        let supplied = self.opening_supplied(jid, device, &prekeys)?;
+        self.refused(jid, refused.or(supplied.err()));
+        self.pursue(jid)?;
+        self.flush(jid)
+    }
+
+    /// An iq of the engine that nobody answered in time.
+    pub(super) fn request_timed_out(&mut self, id: &String) -> Done {
+        let Some(request) = self.state.requests.get(id)?.cloned() else { return Ok(()) };
+        self.state.requests.remove(id);
+        let jid = self.asked_account(&request)?;
+        self.answer(&jid, &request, None)
+    }
+
+    /// An iq get or set of somebody else, or an answer.
+    pub(super) fn received_iq(&mut self, iq: &Element<'_>) -> Done {
+        let swallowed = match iq.attr("type") {
+            Some("result" | "error") => self.answered(iq)?,
+            Some("get") => self.serve(iq)?,
+            _ => false,
+        };
+        if !swallowed {
+            self.read_roster_push(iq)?;
+            self.effects.push(Effect::Pass);
+        }
+        Ok(())
+    }
+}
+
+/// A device gives one one-time prekey of each algorithm, at most.
+const MAX_PREKEYS: usize = 16;
+
+/// A check that what the engine writes, its own reader takes.
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stanza::parse;
+
+    #[test]
+    fn payloads_are_read_back() {
+        let payload = pep::publish(pep::NODE_DEVICE, "7", "device", b"bytes");
+        assert!(parse(&format!("<iq type='set' id='1'>{payload}</iq>")).is_ok());
+        let payload = pep::items(pep::NODE_DEVICES, Some("current"));
+        assert!(parse(&format!("<iq type='get' id='1'>{payload}</iq>")).is_ok());
+        let answer = format!(
+            "<iq type='result' id='1'><pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='{}'>\
+             <item id='7'><device xmlns='{NS}'>Ynl0ZXM=</device></item></items></pubsub></iq>",
+            pep::NODE_DEVICE
+        );
+        let iq = parse(&answer).unwrap();
+        let items = pep::read_items(&iq, pep::NODE_DEVICE, "device");
+        assert_eq!(items, [("7", "Ynl0ZXM=".to_owned())]);
+        assert!(pep::read_items(&iq, pep::NODE_DEVICES, "device").is_empty());
+    }
+}

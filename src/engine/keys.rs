@@ -1,0 +1,254 @@
+//! What is believed of other accounts' keys: records, device lists, account keys.
+
+use crate::engine::draft::{Done, Draft};
+use crate::engine::records::{Contact, Device};
+use crate::error::{Error, Misbehaviour, Misuse, Reason};
+use crate::identity::{AccountKey, DeviceCertificate, DeviceList, DeviceRecord, Digest, TOLERANCE};
+use crate::jid::BareJid;
+use crate::presence::AdvertIn;
+use crate::step::Event;
+use crate::wire::Bytes;
+
+impl Draft<'_> {
+    /// Takes the record of a device, if it is good and not older than the one known.
+    pub(super) fn take_record(&mut self, jid: &BareJid, bytes: &[u8]) -> Result<Result<(), Reason>, Error> {
+        let record = match DeviceRecord::verify(bytes, jid, &self.config.suites, self.now) {
+            Ok(record) => record,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let certificate = record.certificate();
+        let device = certificate.device();
+        let own = self.own()?;
+        if own.jid == *jid && own.device == device {
+            // One's own of earlier, or a clone's; it is published over.
+            return Ok(Ok(()));
+        }
+        if !self.take_account(jid, certificate)? {
+            return Ok(Ok(()));
+        }
+        let key = (jid.clone(), device);
+        match self.state.devices.get(&key)? {
+            Some(known) if known.record.as_slice() == bytes => {}
+            Some(known) => {
+                let refused = if known.record.as_slice().is_empty() {
+                    let known = DeviceCertificate::from_store(known.certificate.as_slice());
+                    certificate.check_successor_of(&known.map_err(|_| Misuse::Record)?)
+                } else {
+                    let known = DeviceRecord::from_store(known.record.as_slice());
+                    record.check_successor_of(&known.map_err(|_| Misuse::Record)?)
+                };
+                if let Err(reason) = refused {
+                    return Ok(Err(reason));
+                }
+                self.state.openings.remove(&key);
+            }
+            None => {
+                if self.devices_of(jid).len() >= crate::identity::MAX_DEVICES {
+                    return Ok(Err(Misbehaviour::TooMuch.into()));
+                }
+                self.introduce(jid, certificate)?;
+            }
+        }
+        if let Some(known) = self.state.devices.get_mut(&key)? {
+            known.record = bytes.to_vec().into();
+            known.record_digest = *record.digest();
+            known.record_sequence = record.sequence();
+            known.certificate = certificate.bytes().to_vec().into();
+            known.suites = record.suites().to_vec();
+        }
+        let list = self.list_of(jid)?;
+        self.judge(jid, device, list.as_ref())?;
+        self.verify_pending(jid, &record)
+    }
+
+    /// Adds a device known by its certificate.
+    pub(super) fn introduce(&mut self, jid: &BareJid, certificate: &DeviceCertificate) -> Done {
+        let device = certificate.device();
+        let others = self.devices_of(jid);
+        let sticky = self.contact(jid)?.is_some_and(|contact| contact.sticky);
+        if !others.is_empty() && sticky {
+            self.notify(Event::NewDevice { peer: jid.clone(), device });
+        }
+        let new = Device {
+            record: Bytes::new(Vec::new()),
+            record_digest: [0; 32],
+            record_sequence: 0,
+            certificate: certificate.bytes().to_vec().into(),
+            good_until: 0,
+            suites: Vec::new(),
+            advert_sequence: 0,
+            advert_digest: [0; 32],
+            sent_counter: 0,
+            seen_counter: 0,
+            live: None,
+            live_counter: 0,
+            reopened: 0,
+            refused_until: 0,
+            too_far: 0,
+        };
+        self.state.devices.put((jid.clone(), device), new);
+        Ok(())
+    }
+
+    fn verify_pending(&mut self, jid: &BareJid, record: &DeviceRecord) -> Result<Result<(), Reason>, Error> {
+        let device = record.certificate().device();
+        let Some(contact) = self.contact(jid)? else { return Ok(Ok(())) };
+        let Some(pending) = contact.pending.iter().find(|pending| pending.device == device).cloned() else {
+            return Ok(Ok(()));
+        };
+        let advert = AdvertIn::decode(pending.advert.as_slice())
+            .and_then(|advert| advert.verify(jid, record, &self.config.suites, self.now));
+        match advert {
+            Ok(advert) => self.take_advert(jid, record, &advert),
+            // The record may be older than the advert; the device itself may give a newer one.
+            Err(Reason::Misbehaved(Misbehaviour::WrongSubject)) => Ok(Ok(())),
+            Err(reason) => {
+                self.contact_mut(jid)?.pending.retain(|pending| pending.device != device);
+                Ok(Err(reason))
+            }
+        }
+    }
+
+    /// Compares a certificate's account key with the one known, or takes it as the first. Whether
+    /// the certificate may be used.
+    pub(super) fn take_account(
+        &mut self,
+        jid: &BareJid,
+        certificate: &DeviceCertificate,
+    ) -> Result<bool, Error> {
+        let digest = *certificate.account_digest();
+        let own = (self.own()?.jid == *jid).then(|| self.config.identity.account_digest());
+        let contact = self.contact(jid)?;
+        match own.or(contact.and_then(|contact| contact.account_key)) {
+            Some(known) if known == digest => Ok(true),
+            Some(_) => {
+                let news = contact.and_then(|contact| contact.other_key) != Some(digest);
+                let former = contact.and_then(|contact| contact.former_key) == Some(digest);
+                if own.is_some() {
+                    // Somebody else's device claims to be of this account.
+                    self.reject(Some(jid), Misbehaviour::WrongSubject);
+                } else if news && !former {
+                    self.contact_mut(jid)?.other_key = Some(digest);
+                    self.notify(Event::KeyChanged { peer: jid.clone(), digest });
+                } else {
+                    self.reject(Some(jid), Misbehaviour::WrongSubject);
+                }
+                Ok(false)
+            }
+            None => {
+                if let Some(known) = self.account_of_key(jid, &digest)? {
+                    self.notify(Event::KeyReused { peer: jid.clone(), known });
+                }
+                self.contact_mut(jid)?.account_key = Some(digest);
+                Ok(true)
+            }
+        }
+    }
+
+    /// Another account with this key. Looked for once for each account that becomes known.
+    fn account_of_key(&self, jid: &BareJid, digest: &Digest) -> Result<Option<BareJid>, Error> {
+        for key in self.state.contacts.all_keys() {
+            let same = |contact: &Contact| contact.account_key == Some(*digest);
+            if key != *jid && self.state.contacts.get(&key)?.is_some_and(same) {
+                return Ok(Some(key));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes a device list, if it is good and not older than the one known.
+    pub(super) fn take_list(&mut self, jid: &BareJid, bytes: &[u8]) -> Result<Result<(), Reason>, Error> {
+        let mine = self.own()?.jid == *jid;
+        let Some(key) = self.account_key(jid)? else { return Ok(Ok(())) };
+        let list = match DeviceList::verify(bytes, jid, &key, &self.config.suites) {
+            Ok(list) => list,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        if let Some(known) = self.list_of(jid)?
+            && let Err(reason) = list.check_successor_of(&known)
+        {
+            if !mine {
+                return Ok(Err(reason));
+            }
+            self.own_mut()?.list_published = false;
+            if reason != Misbehaviour::Equivocation.into() {
+                // What the server has is older than ours, which is published again.
+                return Ok(Err(reason));
+            }
+            // Two devices of one's own made the same version at once: this one is added to the other's.
+        }
+        self.store_list(jid, &list)?;
+        let contact = self.contact_mut(jid)?;
+        let left = list.is_tombstone() && !contact.left;
+        if left {
+            contact.left = true;
+            contact.sticky = false;
+        }
+        if mine {
+            let own = self.own_mut()?;
+            own.list_published = true;
+            // Another device has taken the account out of the protocol.
+            own.left |= list.is_tombstone();
+        } else if left {
+            self.notify(Event::Left { peer: jid.clone() });
+        }
+        Ok(Ok(()))
+    }
+
+    /// Takes over a verified list: sessions of devices that do not live by it close.
+    pub(super) fn store_list(&mut self, jid: &BareJid, list: &DeviceList) -> Done {
+        let entries = list.entries().iter().map(|entry| entry.device);
+        let live: Vec<u32> = entries.filter(|device| list.is_live(*device) && !list.is_tombstone()).collect();
+        let contact = self.contact_mut(jid)?;
+        contact.list = list.bytes().into();
+        contact.list_version = list.version();
+        contact.list_named = contact.list_named.max(list.version());
+        contact.live.clone_from(&live);
+        for device in self.devices_of(jid) {
+            self.judge(jid, device, Some(list))?;
+            // One that the list does not know yet may be newer than the list.
+            let known = list.entries().iter().any(|entry| entry.device == device);
+            if known && !live.contains(&device) {
+                self.close_sessions(jid, device)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes until when a device may be sent to, by its certificate and its account's list.
+    pub(super) fn judge(&mut self, jid: &BareJid, device: u32, list: Option<&DeviceList>) -> Done {
+        let Some(known) = self.state.devices.get_mut(&(jid.clone(), device))? else { return Ok(()) };
+        let certificate = DeviceCertificate::from_store(known.certificate.as_slice());
+        let certificate = certificate.map_err(|_| Misuse::Record)?;
+        let accepted = list.is_some_and(|list| list.accepts(&certificate).is_ok());
+        known.good_until = if accepted { certificate.not_after().after(TOLERANCE).as_secs() } else { 0 };
+        Ok(())
+    }
+
+    fn close_sessions(&mut self, jid: &BareJid, device: u32) -> Done {
+        let range = (jid.clone(), device, [0; 16])..=(jid.clone(), device, [0xFF; 16]);
+        for key in self.state.sessions.keys(range) {
+            self.drop_session(&key);
+        }
+        self.state.openings.remove(&(jid.clone(), device));
+        if let Some(known) = self.state.devices.get_mut(&(jid.clone(), device))? {
+            known.live = None;
+        }
+        Ok(())
+    }
+
+    /// The account key itself, from any certificate of the account.
+    fn account_key(&self, jid: &BareJid) -> Result<Option<AccountKey>, Error> {
+        let own = self.own()?;
+        if own.jid == *jid {
+            return Ok(Some(self.config.identity.account().clone()));
+        }
+        for device in self.devices_of(jid) {
+            if let Some(known) = self.device(jid, device)? {
+                let certificate = DeviceCertificate::from_store(known.certificate.as_slice());
+                return Ok(Some(certificate.map_err(|_| Misuse::Record)?.account().clone()));
+            }
+        }
+        Ok(None)
+    }
+}

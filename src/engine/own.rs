@@ -1,0 +1,392 @@
+//! What this device keeps in order for itself: certificate, list, record, prekeys, advert.
+//!
+//! [`Draft::settle`] looks at what there is and starts whatever is missing, so it goes on from any
+//! point after a crash, a refusal or a lost answer.
+
+use core::time::Duration;
+
+use crate::agent::{AgentRequest, Operation};
+use crate::engine::asks::operation;
+use crate::engine::draft::{Done, Draft};
+use crate::engine::pep;
+use crate::engine::records::{OneTime, OwnKey, OwnPrekeys, Purpose, Query};
+use crate::env::Timestamp;
+use crate::error::{Error, Misuse};
+use crate::identity::{
+    CertificateTbs, DeviceCertificate, DeviceEntry, DeviceList, DeviceRecord, DeviceState, ListTbs,
+    MAX_DEVICES, Prekey, PrekeyKind, PrekeyTbs, PublicKey, RecordTbs, digest, spelled,
+};
+use crate::jid::{Address, BareJid};
+use crate::presence::AdvertTbs;
+use crate::step::{Effect, Event, SendError, Token};
+use crate::wire::Bytes;
+
+/// A certificate lasts a year and is renewed a quarter before, so that a device that is rarely
+/// switched on stays certified.
+const CERTIFICATE_LIFE: Duration = Duration::from_secs(365 * 24 * 3600);
+const CERTIFICATE_RENEWAL: Duration = Duration::from_secs(90 * 24 * 3600);
+
+/// Prekeys change weekly: a first flight is forward secret from then on plus the grace below.
+pub(super) const PREKEY_ROTATION: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Peers may use a record for so long: a device that is off for a month can still be written to.
+const RECORD_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Superseded prekeys are kept as long as their record was good for peers, plus their clocks' error
+/// and what servers hold back.
+pub(super) const PREKEY_GRACE: Duration = Duration::from_secs(32 * 24 * 3600);
+
+/// A given one-time prekey is kept as long: the flight that uses it may lie in an offline store.
+pub(crate) const ONE_TIME_GRACE: Duration = PREKEY_GRACE;
+
+/// One-time prekeys ready to be given, of each algorithm: enough for the devices of a few contacts
+/// at once, and made again in the background.
+const ONE_TIME_READY: usize = 8;
+
+/// Presence is sent again for a new advert at most so often, for it goes to the whole roster.
+pub(crate) const PRESENCE_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// A presence waits so long for its advert, then goes without.
+pub(crate) const HOLD: Duration = Duration::from_secs(20);
+
+/// After a failed publication the next try comes so much later.
+pub(crate) const PUBLISH_RETRY: Duration = Duration::from_secs(3600);
+
+/// An agent that refused is asked again so much later, or at the next connection.
+pub(super) const AGENT_RETRY: Duration = Duration::from_secs(3600);
+
+/// After this many flights on one record its prekeys are replaced, so that the store of flights
+/// accepted stays bounded (the design's bound).
+pub(crate) const MAX_ACCEPTED: u32 = 10_000;
+
+impl Draft<'_> {
+    pub(super) fn connected(&mut self, full_jid: &str, resumed: bool) -> Done {
+        let Ok(Address { bare, resource: Some(resource) }) = Address::parse(full_jid) else {
+            return Err(Misuse::Jid.into());
+        };
+        let own = self.own_mut()?;
+        if bare != own.jid {
+            return Err(Misuse::Jid.into());
+        }
+        own.connected = true;
+        own.resource = resource.to_string();
+        if resumed {
+            self.resume_fetches()?;
+            return self.flush_all();
+        }
+        let held = own.held.take();
+        own.connection = own.connection.wrapping_add(1);
+        own.presence_advert = 0;
+        own.presence.clear();
+        own.list_fetched = false;
+        own.list_refused = false;
+        own.record_published = false;
+        own.agent_retry_at = None;
+        if let Some(token) = held {
+            // Presence is of one stream; the application sends it anew.
+            self.fail(Token(token), SendError::Cancelled);
+        }
+        self.fail_requests()?;
+        for key in self.state.outbox.all_keys() {
+            self.resend(key)?;
+        }
+        self.resume_fetches()?;
+        self.flush_all()
+    }
+
+    pub(super) fn disconnected(&mut self) -> Done {
+        self.own_mut()?.connected = false;
+        self.fail_requests()
+    }
+
+    /// The first input after a restart: everything that may have been lost with the effects of the
+    /// last step is said again. A new stream, which that input may be, sends again by itself.
+    pub(super) fn restart(&mut self, new_stream: bool) -> Done {
+        self.own_mut()?.restarted = false;
+        for key in self.state.inbox.all_keys() {
+            self.deliver_again(key)?;
+        }
+        for key in self.state.asks.all_keys() {
+            let Some(ask) = self.state.asks.get(&key)? else { continue };
+            let request = AgentRequest::from_bytes(ask.request.as_slice()).map_err(|_| Misuse::Record)?;
+            self.effects.push(Effect::Ask(request));
+        }
+        for key in self.state.outbox.all_keys() {
+            if !new_stream {
+                self.resend(key)?;
+            }
+            self.report_sent(key)?;
+        }
+        Ok(())
+    }
+
+    /// Notes when the next thing is due that nothing else will bring about.
+    pub(super) fn set_wakeup(&mut self) -> Done {
+        let own = self.own()?;
+        let online = own.connected && !own.left;
+        let candidates = [
+            own.held.map(|_| own.held_until),
+            (online && !own.record.as_slice().is_empty()).then_some(own.rotate_at),
+            (online && !own.advert.is_empty()).then_some(own.readvertise_at),
+            (online && own.publish_failed).then_some(own.publish_at),
+            (online && !own.presence.is_empty() && own.presence_advert != own.advert_sequence)
+                .then_some(own.presence_sent.after(PRESENCE_INTERVAL)),
+            own.agent_retry_at.map(Timestamp::from_millis),
+        ];
+        let next = candidates.into_iter().flatten().filter(|at| *at > self.now).min();
+        let next = next.map(Timestamp::as_millis);
+        if own.wake_at != next {
+            self.own_mut()?.wake_at = next;
+        }
+        Ok(())
+    }
+
+    /// Starts what is missing.
+    pub(super) fn settle(&mut self) -> Done {
+        let own = self.own()?;
+        if !own.connected || own.left {
+            return Ok(());
+        }
+        let (account, fetched) = (own.jid.clone(), own.list_fetched);
+        if own.agent_retry_at.is_some_and(|at| self.now.as_millis() < at) {
+            return self.settle_presence();
+        }
+        let Some(certificate) = self.settle_certificate()? else { return self.settle_presence() };
+        if !fetched {
+            let contact = self.contact_mut(&account)?;
+            if !contact.wanted {
+                contact.wanted = true;
+                contact.account_key = Some(*certificate.account_digest());
+                contact.tried = 0;
+                self.pursue(&account)?;
+            }
+            // The advert of the last session is good as long as nothing has changed.
+            return self.settle_presence();
+        }
+        self.settle_list(&account, &certificate)?;
+        self.settle_record(&certificate)?;
+        self.settle_one_time(&certificate)?;
+        self.settle_publication()?;
+        self.settle_advert(&account)?;
+        self.settle_presence()
+    }
+
+    fn settle_certificate(&mut self) -> Result<Option<DeviceCertificate>, Error> {
+        let certificate = self.own_certificate()?;
+        let renewal =
+            |certificate: &DeviceCertificate| self.now.after(CERTIFICATE_RENEWAL) > certificate.not_after();
+        if certificate.as_ref().is_none_or(renewal) {
+            let own = self.own()?;
+            let identity = &self.config.identity;
+            let tbs = CertificateTbs {
+                jid: spelled(&own.jid),
+                account: identity.account().clone(),
+                device: own.device,
+                signing_key: identity.signing_key().clone(),
+                agreement_keys: identity.agreement_keys().to_vec(),
+                flags: 0,
+                not_before: self.now.as_secs(),
+                not_after: self.now.after(CERTIFICATE_LIFE).as_secs(),
+                serial: certificate.as_ref().map_or(1, |old| old.serial().saturating_add(1)),
+                extensions: Vec::new(),
+            };
+            self.ask_once(Purpose::Certificate, || operation(Operation::certify_device(tbs.encode())))?;
+        }
+        Ok(certificate)
+    }
+
+    fn settle_list(&mut self, account: &BareJid, certificate: &DeviceCertificate) -> Done {
+        let list = self.list_of(account)?;
+        let current = list.as_ref().is_some_and(|list| list.accepts(certificate).is_ok());
+        if current || list.is_none() && self.own()?.list_refused {
+            return Ok(());
+        }
+        let entry =
+            list.iter().flat_map(DeviceList::entries).find(|entry| entry.device == certificate.device());
+        if entry.is_some_and(|entry| entry.state == DeviceState::Retired) {
+            // Another device of the account has retired this one; a retired device lives no more.
+            self.own_mut()?.left = true;
+            self.notify(Event::Retired);
+            return Ok(());
+        }
+        let lowest_serial = entry.map_or(1, |entry| entry.lowest_serial);
+        if entry.is_none() && list.as_ref().is_some_and(|list| list.entries().len() >= MAX_DEVICES) {
+            self.notify(Event::TooManyDevices);
+            return Ok(());
+        }
+        let (device, key) = (certificate.device(), certificate.account().clone());
+        let jid = account.clone();
+        self.ask_once(Purpose::List, || {
+            let mut entries = list.as_ref().map_or_else(Vec::new, |list| list.entries().to_vec());
+            entries.retain(|entry| entry.device != device);
+            entries.push(DeviceEntry { device, lowest_serial, state: DeviceState::Live });
+            let version = list.as_ref().map_or(0, DeviceList::version).saturating_add(1);
+            operation(Operation::sign_device_list(ListTbs::new(&jid, &key, version, entries, false).encode()))
+        })
+    }
+
+    fn settle_record(&mut self, certificate: &DeviceCertificate) -> Done {
+        let own = self.own()?;
+        let sequence = own.record_sequence;
+        let suites = self.config.suites.ids(self.config.least);
+        let current = match self.state.prekeys.get(&sequence)? {
+            Some(keys) => {
+                let record = DeviceRecord::from_store(own.record.as_slice()).ok();
+                self.now < own.rotate_at
+                    && keys.suites == suites
+                    && keys.accepted < MAX_ACCEPTED
+                    && record.is_some_and(|record| record.certificate().bytes() == certificate.bytes())
+            }
+            None => false,
+        };
+        if current || self.asked(Purpose::Record)? {
+            return Ok(());
+        }
+        let mut keys = OwnPrekeys {
+            digest: [0; 32],
+            suites: suites.clone(),
+            signed: Vec::new(),
+            kem: Vec::new(),
+            retire: false,
+            retire_at: Timestamp::default(),
+            accepted: 0,
+        };
+        for part in self.config.suites.agreements() {
+            let pair = part.generate(self.rng);
+            keys.signed.push(self.own_key(part.id(), pair)?);
+        }
+        for part in self.config.suites.kems() {
+            let pair = part.generate(self.rng);
+            keys.kem.push(self.own_key(part.id(), pair)?);
+        }
+        let public = |keys: &[OwnKey]| -> Vec<Prekey> {
+            let ids = keys.iter();
+            ids.map(|key| {
+                Prekey::new(crate::suite::AlgorithmId(key.algorithm), key.id, key.public.as_slice())
+            })
+            .collect()
+        };
+        let next = sequence.saturating_add(1);
+        let expiry = self.now.after(RECORD_LIFE).as_secs();
+        let prekeys = (public(&keys.signed), public(&keys.kem));
+        let tbs = RecordTbs::new(certificate, suites, prekeys, next, expiry, self.rng).encode();
+        self.state.prekeys.put(next, keys);
+        self.ask(Purpose::Record, None, operation(Operation::sign_record(tbs))?)
+    }
+
+    fn settle_one_time(&mut self, certificate: &DeviceCertificate) -> Done {
+        if self.asked(Purpose::Prekeys)? {
+            return Ok(());
+        }
+        let mut ready = Vec::new();
+        let mut stale = Vec::new();
+        for id in self.state.one_time.all_keys() {
+            let Some(key) = self.state.one_time.get(&id)? else { continue };
+            match (key.given, key.signed.as_slice().is_empty()) {
+                (true, _) => {}
+                // Its request to the agent has failed.
+                (false, true) => stale.push(id),
+                (false, false) => ready.push((key.kem, key.key.algorithm)),
+            }
+        }
+        for id in stale {
+            self.state.one_time.remove(&id);
+        }
+        let lacking = |kem: bool, algorithm: u16| {
+            let count = ready.iter().filter(|key| **key == (kem, algorithm)).count();
+            if count > ONE_TIME_READY / 2 { 0 } else { ONE_TIME_READY - count }
+        };
+        let mut pairs = Vec::new();
+        for part in self.config.suites.agreements() {
+            for _ in 0..lacking(false, part.id().0) {
+                pairs.push((false, part.id(), part.generate(self.rng)));
+            }
+        }
+        for part in self.config.suites.kems() {
+            for _ in 0..lacking(true, part.id().0) {
+                pairs.push((true, part.id(), part.generate(self.rng)));
+            }
+        }
+        if pairs.is_empty() {
+            return Ok(());
+        }
+        let mut operations = Vec::new();
+        for (kem, algorithm, pair) in pairs {
+            let key = self.own_key(algorithm, pair)?;
+            let kind = if kem { PrekeyKind::Kem } else { PrekeyKind::Agreement };
+            let public = PublicKey::new(algorithm, key.public.as_slice());
+            let tbs = PrekeyTbs::new(certificate.jid(), certificate.device(), key.id, kind, public);
+            operations.push(tbs.encode());
+            let forget_at = Timestamp::default();
+            let id = key.id;
+            let signed = Bytes::new(Vec::new());
+            self.state.one_time.put(id, OneTime { kem, key, signed, given: false, forget_at });
+        }
+        self.ask(Purpose::Prekeys, None, operation(Operation::sign_prekeys(operations))?)
+    }
+
+    fn own_key(
+        &mut self,
+        algorithm: crate::suite::AlgorithmId,
+        pair: crate::suite::KeyPair,
+    ) -> Result<OwnKey, Error> {
+        let counters = self.state.counters.get_mut(&())?.ok_or(Misuse::Record)?;
+        counters.prekey = counters.prekey.saturating_add(1);
+        let id = counters.prekey;
+        Ok(OwnKey { algorithm: algorithm.0, id, public: pair.public.into(), secret: pair.secret })
+    }
+
+    fn settle_publication(&mut self) -> Done {
+        let own = self.own()?;
+        if own.publish_failed && self.now < own.publish_at {
+            return Ok(());
+        }
+        let (device, record) = (own.device, own.record.as_slice().to_vec());
+        let (list_published, record_published) = (own.list_published, own.record_published);
+        let jid = own.jid.clone();
+        let list = self.contact(&jid)?.map_or_else(Vec::new, |contact| contact.list.as_slice().to_vec());
+        let busy = [Query::PublishList, Query::PublishRecord, Query::CheckRecord];
+        if self.requested(&busy)? {
+            return Ok(());
+        }
+        if !list_published && !list.is_empty() {
+            let payload = pep::publish(pep::NODE_DEVICES, pep::ITEM_DEVICES, "devices", &list);
+            self.request("", Query::PublishList, "set", &payload)?;
+        } else if !record_published && !record.is_empty() {
+            let payload = pep::publish(pep::NODE_DEVICE, &device.to_string(), "device", &record);
+            self.request("", Query::PublishRecord, "set", &payload)?;
+        }
+        Ok(())
+    }
+
+    fn settle_advert(&mut self, account: &BareJid) -> Done {
+        let version = self.contact(account)?.map_or(0, |contact| contact.list_version);
+        let own = self.own()?;
+        let published = own.publish_failed || (own.list_published && own.record_published);
+        let record = own.record.as_slice();
+        if version == 0 || record.is_empty() || !published {
+            return Ok(());
+        }
+        let record = digest(record);
+        let current = !own.advert.is_empty()
+            && own.advert_record == record
+            && own.advert_list == version
+            && self.now < own.readvertise_at;
+        if current || self.asked(Purpose::Advert)? {
+            return Ok(());
+        }
+        let Ok(current) = DeviceRecord::from_store(own.record.as_slice()) else { return Ok(()) };
+        let tbs = AdvertTbs::new(&current, version, own.advert_sequence.saturating_add(1), self.now);
+        self.ask(Purpose::Advert, None, operation(Operation::sign_advert(tbs.encode(), account.clone()))?)
+    }
+
+    /// The device list of an account, as stored.
+    pub(super) fn list_of(&self, jid: &BareJid) -> Result<Option<DeviceList>, Error> {
+        match self.contact(jid)? {
+            Some(contact) if !contact.list.as_slice().is_empty() => {
+                Ok(Some(DeviceList::from_store(contact.list.as_slice()).map_err(|_| Misuse::Record)?))
+            }
+            _ => Ok(None),
+        }
+    }
+}

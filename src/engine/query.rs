@@ -1,0 +1,159 @@
+//! Questions, answered from the state as stored.
+
+use crate::engine::Engine;
+use crate::engine::records::Contact as ContactRecord;
+use crate::error::{Error, Misuse};
+use crate::jid::BareJid;
+use crate::secret::Secret;
+use crate::step::{Need, SendError, Token};
+
+/// What would happen to a message to an account now: the padlock before sending.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Outlook {
+    /// It goes out in clear: the account is not known to encrypt.
+    Clear,
+    /// It goes out encrypted.
+    Encrypted,
+    /// It goes out encrypted, after keys have been fetched or a session has been opened.
+    EncryptedLater,
+    /// It does not go out.
+    Refused(SendError),
+}
+
+/// What is known of an account.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Contact {
+    /// The digest of its account key, if it has shown one.
+    pub account_key: Option<[u8; 32]>,
+    /// The digest of another key that it has shown since, and that nobody has accepted.
+    pub changed_key: Option<[u8; 32]>,
+    /// Whether it is known to encrypt.
+    pub encrypts: bool,
+    /// Whether it has left the protocol, by its own signed word.
+    pub left: bool,
+    /// Its devices known here.
+    pub devices: Vec<u32>,
+}
+
+/// A stanza handed in that has not gone out, or is not acknowledged.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Pending {
+    /// Sealed, and not acknowledged.
+    Unacknowledged(Token),
+    /// Waiting.
+    Waiting(Token),
+}
+
+impl Engine {
+    /// What would become of a message to `jid` with this need.
+    ///
+    /// # Errors
+    /// [`Misuse::Jid`] if `jid` is no bare JID; [`Error::NotLoaded`].
+    pub fn outlook(&self, jid: &str, need: &Need) -> Result<Outlook, Error> {
+        let jid = BareJid::parse(jid).map_err(|_| Misuse::Jid)?;
+        let unknown = ContactRecord::default();
+        let contact = self.state.contacts.get(&jid)?.unwrap_or(&unknown);
+        let level = match need {
+            Need::Clear(_) => return Ok(Outlook::Clear),
+            Need::Policy if !contact.sticky || contact.left => return Ok(Outlook::Clear),
+            Need::Policy => self.config.least,
+            Need::Encrypted(level) => *level,
+        };
+        if contact.other_key.is_some() {
+            return Ok(Outlook::Refused(SendError::KeyChanged));
+        }
+        let mut ready = !contact.live.is_empty();
+        for device in &contact.live {
+            let known = self.state.devices.get(&(jid.clone(), *device))?;
+            let live = known.and_then(|known| known.live);
+            let session = match live {
+                Some(live) => self.state.sessions.get(&(jid.clone(), *device, live))?,
+                None => None,
+            };
+            let suite = session.and_then(|session| self.config.suites.find(session.suite_id()));
+            if suite.is_some_and(|suite| suite.level < level) {
+                return Ok(Outlook::Refused(SendError::Level));
+            }
+            ready &= suite.is_some();
+        }
+        Ok(if ready { Outlook::Encrypted } else { Outlook::EncryptedLater })
+    }
+
+    /// The live devices of the own account, this one among them, by the device list.
+    ///
+    /// # Errors
+    /// [`Error::NotLoaded`].
+    pub fn own_devices(&self) -> Result<Vec<u32>, Error> {
+        let Some(own) = self.state.own.get(&())? else { return Ok(Vec::new()) };
+        Ok(self.state.contacts.get(&own.jid)?.map_or_else(Vec::new, |contact| contact.live.clone()))
+    }
+
+    /// What is known of an account; `None` if nothing.
+    ///
+    /// # Errors
+    /// [`Misuse::Jid`] if `jid` is no bare JID; [`Error::NotLoaded`].
+    pub fn contact(&self, jid: &str) -> Result<Option<Contact>, Error> {
+        let jid = BareJid::parse(jid).map_err(|_| Misuse::Jid)?;
+        let Some(contact) = self.state.contacts.get(&jid)? else { return Ok(None) };
+        let ContactRecord { account_key, other_key, sticky, left, .. } = contact;
+        let range = (jid.clone(), 0)..=(jid, u32::MAX);
+        Ok(Some(Contact {
+            account_key: *account_key,
+            changed_key: *other_key,
+            encrypts: *sticky && !*left,
+            left: *left,
+            devices: self.state.devices.keys(range).into_iter().map(|(_, device)| device).collect(),
+        }))
+    }
+
+    /// The own device's number; zero before the first input.
+    #[must_use]
+    pub fn device(&self) -> u32 {
+        self.state.own.get(&()).ok().flatten().map_or(0, |own| own.device)
+    }
+
+    /// Everything handed in that is not done.
+    ///
+    /// # Errors
+    /// [`Error::NotLoaded`].
+    pub fn pending(&self) -> Result<Vec<Pending>, Error> {
+        let mut out = Vec::new();
+        for key in self.state.waiting.all_keys() {
+            if let Some(waiting) = self.state.waiting.get(&key)? {
+                out.push(Pending::Waiting(Token(waiting.token)));
+            }
+        }
+        for key in self.state.outbox.all_keys() {
+            if let Some(item) = self.state.outbox.get(&key)?
+                && let Some(token) = item.token
+            {
+                out.push(Pending::Unacknowledged(Token(token)));
+            }
+        }
+        Ok(out)
+    }
+
+    /// A secret of the live session with a device, for another use such as media: the same on both
+    /// sides, apart for each label and context. `None` without a session.
+    ///
+    /// # Errors
+    /// [`Misuse::Jid`] if `jid` is no bare JID; [`Error::NotLoaded`].
+    pub fn export(
+        &self,
+        jid: &str,
+        device: u32,
+        label: &str,
+        context: &[u8],
+        len: u16,
+    ) -> Result<Option<Secret>, Error> {
+        let jid = BareJid::parse(jid).map_err(|_| Misuse::Jid)?;
+        let live = self.state.devices.get(&(jid.clone(), device))?.and_then(|known| known.live);
+        let Some(live) = live else { return Ok(None) };
+        let Some(session) = self.state.sessions.get(&(jid, device, live))? else { return Ok(None) };
+        let suite = self.config.suites.find(session.suite_id());
+        Ok(suite.and_then(|suite| session.exporter(suite, label, context, len).ok()))
+    }
+}

@@ -1,0 +1,369 @@
+//! Stanzas that came in.
+
+use zeroize::Zeroizing;
+
+use crate::NS;
+use crate::engine::draft::{Done, Draft};
+use crate::engine::records::SessionKey;
+use crate::error::{Error, Malformed, Misbehaviour, Reason, Unreadable};
+use crate::identity::digest;
+use crate::jid::{Address, BareJid};
+use crate::secret::Secret;
+use crate::session::{Context as Bound, OpenError, Opened, SKIPPED_LIFE, Session, StanzaKind};
+use crate::stanza::envelope::{Envelope, Part};
+use crate::stanza::{Content, Element, MAX_STANZA, parse, wrap};
+use crate::step::{Consent, Effect, Event};
+use crate::store::table::Missing;
+use crate::suite::Suite;
+use crate::wire::from_base64;
+
+/// After so many messages too far ahead to be read a new session is opened.
+const TOO_FAR: u8 = 3;
+
+/// EME (XEP-0380).
+const EME: &str = "urn:xmpp:eme:0";
+
+/// A protected message, and all that it is bound to.
+pub(super) struct Incoming<'a> {
+    pub(super) element: &'a Element<'a>,
+    pub(super) text: &'a str,
+    pub(super) sender: BareJid,
+    pub(super) addressed: BareJid,
+}
+
+/// What the part for this device gave.
+pub(super) struct Message<'a> {
+    pub(super) device: u32,
+    pub(super) part: Part<'a>,
+    /// Of a wrapped message: recipients, commitment, hash of the payload.
+    pub(super) extra: Vec<Vec<u8>>,
+    pub(super) wrapped: Option<(crate::suite::SuiteId, Vec<u8>, &'a [u8])>,
+}
+
+impl<'a> Message<'a> {
+    /// The part of `envelope` for the device `me`; `mine` says that the sender is of its account.
+    pub(super) fn for_device(envelope: Envelope<'a>, me: u32, mine: bool) -> Option<Self> {
+        match envelope {
+            Envelope::Direct(direct) => (direct.recipient == me).then_some(Self {
+                device: direct.sender,
+                part: direct.part,
+                extra: Vec::new(),
+                wrapped: None,
+            }),
+            Envelope::Wrapped(wrapped) => {
+                let recipients = wrapped.recipients();
+                let commitment = wrapped.commitment.to_vec();
+                let extra = vec![recipients, commitment.clone(), digest(wrapped.payload).to_vec()];
+                let (device, payload) = (wrapped.sender, (wrapped.suite, commitment, wrapped.payload));
+                let mut entries = wrapped.entries.into_iter();
+                let (_, part) = entries.find(|(to, _)| to.device == me && to.own == mine)?;
+                Some(Self { device, part, extra, wrapped: Some(payload) })
+            }
+        }
+    }
+}
+
+impl Draft<'_> {
+    pub(super) fn received(&mut self, text: &str) -> Done {
+        let element = match parse(text) {
+            Ok(element) => element,
+            Err(malformed) => {
+                self.reject(None, malformed);
+                return Ok(());
+            }
+        };
+        match (&*element.ns, &*element.name) {
+            ("jabber:client", "message") => self.received_message(&element, text),
+            ("jabber:client", "presence") => self.received_presence(&element),
+            ("jabber:client", "iq") => self.received_iq(&element),
+            _ => {
+                self.effects.push(Effect::Pass);
+                Ok(())
+            }
+        }
+    }
+
+    fn received_message(&mut self, element: &Element<'_>, text: &str) -> Done {
+        let own = self.own()?.jid.clone();
+        let address = |name: &str| match element.attr(name) {
+            Some(jid) => Address::parse(jid).map(|address| address.bare),
+            None => Ok(own.clone()),
+        };
+        let (Ok(sender), Ok(addressed)) = (address("from"), address("to")) else {
+            self.reject(None, Malformed::Jid);
+            return Ok(());
+        };
+        let Some(protected) = element.child(NS, "e") else {
+            return self.received_clear(element, &sender);
+        };
+        match element.attr("type") {
+            // What comes back is our own; it is never a message from the peer.
+            Some("error") => return self.bounced(&sender, element.attr("id")),
+            Some("groupchat") => {
+                self.reject(Some(&sender), Malformed::Stanza);
+                return Ok(());
+            }
+            _ => {}
+        }
+        let bytes = from_base64(protected.text().trim_matches(['\n', ' ', '\t']), MAX_STANZA);
+        let bytes = match bytes {
+            Ok(bytes) if protected.elements().next().is_none() => bytes,
+            _ => {
+                self.reject(Some(&sender), Malformed::Encoding);
+                return Ok(());
+            }
+        };
+        if addressed != own {
+            self.reject(Some(&sender), Misbehaviour::WrongSubject);
+            return Ok(());
+        }
+        let incoming = Incoming { element, text, sender, addressed };
+        let result = match Envelope::decode(&bytes) {
+            Ok(envelope) => self.received_envelope(&incoming, envelope)?,
+            Err(reason) => Err(reason),
+        };
+        if let Err(reason) = result {
+            self.reject(Some(&incoming.sender), reason);
+        }
+        Ok(())
+    }
+
+    /// A message that is not under this protocol.
+    fn received_clear(&mut self, element: &Element<'_>, sender: &BareJid) -> Done {
+        let kind = element.attr("type");
+        if kind == Some("error") {
+            let id = element.attr("id").unwrap_or_default();
+            // Servers need not echo the element.
+            if self.sent_as(sender, id)?.is_some() {
+                return self.bounced(sender, Some(id));
+            }
+        }
+        let chat = !matches!(kind, Some("error" | "groupchat" | "headline"));
+        let foreign = element
+            .elements()
+            .any(|child| child.is(EME, "encryption") && child.attr("namespace") != Some(NS));
+        let body = element.child("jabber:client", "body").is_some();
+        let sticky = self.contact(sender)?.is_some_and(|contact| contact.sticky && !contact.left);
+        if chat && body && sticky && !foreign {
+            let peer = sender.clone();
+            self.notify(Event::ClearText { peer: peer.clone(), consent: Consent { peer } });
+        }
+        self.effects.push(Effect::Pass);
+        Ok(())
+    }
+
+    fn received_envelope(
+        &mut self,
+        incoming: &Incoming<'_>,
+        envelope: Envelope<'_>,
+    ) -> Result<Result<(), Reason>, Error> {
+        let own = self.own()?;
+        let (account, me) = (own.jid.clone(), own.device);
+        let mine = incoming.sender == account;
+        let Some(message) = Message::for_device(envelope, me, mine) else {
+            return Ok(Err(Unreadable::NotForThisDevice.into()));
+        };
+        if mine && message.device == me {
+            return Ok(Err(Misbehaviour::WrongSubject.into()));
+        }
+        if self.queue_behind_arrival(incoming, message.device)? {
+            return Ok(Ok(()));
+        }
+        self.received_part(incoming, message)
+    }
+
+    /// The part of a message that is for this device, with nothing from its sender before it.
+    pub(super) fn received_part(
+        &mut self,
+        incoming: &Incoming<'_>,
+        message: Message<'_>,
+    ) -> Result<Result<(), Reason>, Error> {
+        let device = message.device;
+        if let Some(flight) = &message.part.flight {
+            let accepted = (flight.record_sequence, digest(flight.e.as_slice()));
+            let Some(session) = self.state.accepted.get(&accepted)?.map(|accepted| accepted.session) else {
+                return self.accept_flight(incoming, message);
+            };
+            let key = (incoming.sender.clone(), device, session);
+            if !self.state.sessions.contains(&key) {
+                self.notify(Event::Duplicate { peer: incoming.sender.clone(), device });
+                return Ok(Ok(()));
+            }
+            return self.read_in(incoming, &message, &[key]);
+        }
+        let range =
+            (incoming.sender.clone(), device, [0; 16])..=(incoming.sender.clone(), device, [0xFF; 16]);
+        let tag = message.part.tag;
+        let sessions = self.state.sessions.keys(range);
+        let sessions: Vec<_> = sessions.into_iter().filter(|(_, _, [first, ..])| *first == tag).collect();
+        self.read_in(incoming, &message, &sessions)
+    }
+
+    /// Reads a message in the one of these sessions it belongs to.
+    fn read_in(
+        &mut self,
+        incoming: &Incoming<'_>,
+        message: &Message<'_>,
+        sessions: &[SessionKey],
+    ) -> Result<Result<(), Reason>, Error> {
+        let mut refused = Reason::from(Unreadable::NoSession);
+        let mut stuck = false;
+        for key in sessions {
+            let Some(session) = self.state.sessions.get(key)? else { continue };
+            let Some(suite) = self.config.suites.find(session.suite_id()) else { continue };
+            let mut session = session.clone();
+            match self.open_part(&mut session, suite, incoming, message) {
+                Ok(opened) => {
+                    let content = match self.unwrap(&opened, message) {
+                        Ok(content) => content,
+                        // The entry is authentic and its payload is not: nothing has changed.
+                        Err(reason) => return Ok(Err(reason)),
+                    };
+                    return self.read(incoming, key, session, suite, opened, &content);
+                }
+                Err(OpenError::Duplicate) => {
+                    let (peer, device) = (incoming.sender.clone(), message.device);
+                    self.notify(Event::Duplicate { peer, device });
+                    return Ok(Ok(()));
+                }
+                Err(OpenError::Refused(reason)) => {
+                    refused = reason;
+                    stuck |= reason == Misbehaviour::TooManySkipped.into() && session.flight().is_none();
+                }
+                Err(OpenError::Store(missing)) => return Err(missing.into()),
+            }
+        }
+        if stuck {
+            self.too_far(&incoming.sender, message.device)?;
+        }
+        Ok(Err(refused))
+    }
+
+    /// A message came that is too far ahead to be read. If it is authentic, nothing that follows will
+    /// be read either; whether it is cannot be known, so one alone changes nothing.
+    fn too_far(&mut self, jid: &BareJid, device: u32) -> Done {
+        let Some(known) = self.state.devices.get_mut(&(jid.clone(), device))? else { return Ok(()) };
+        known.too_far = known.too_far.saturating_add(1);
+        if known.too_far < TOO_FAR {
+            return Ok(());
+        }
+        known.too_far = 0;
+        self.reopen(jid, device)
+    }
+
+    pub(super) fn open_part(
+        &self,
+        session: &mut Session,
+        suite: &Suite,
+        incoming: &Incoming<'_>,
+        message: &Message<'_>,
+    ) -> Result<Opened, OpenError<Missing>> {
+        let extra: Vec<&[u8]> = message.extra.iter().map(Vec::as_slice).collect();
+        let bound = Bound {
+            kind: StanzaKind::Message,
+            stanza_type: incoming.element.attr("type"),
+            sender: &incoming.sender,
+            addressed: &incoming.addressed,
+            prefix: &message.part.prefix,
+            extra: &extra,
+        };
+        let id = session.id();
+        let mut skipped = |chain: u32, n: u32| -> Result<Option<Secret>, Missing> {
+            let block = self.state.skipped.get(&(id, chain, n / crate::session::BLOCK))?;
+            let block = block.filter(|block| self.now.since(block.created()) <= SKIPPED_LIFE);
+            Ok(block.and_then(|block| block.get(n)).cloned())
+        };
+        session.open(suite, self.now, &bound, message.part.body, &mut skipped)
+    }
+
+    /// The padded content: as it came, or from the payload under the key that came.
+    pub(super) fn unwrap(
+        &self,
+        opened: &Opened,
+        message: &Message<'_>,
+    ) -> Result<Zeroizing<Vec<u8>>, Reason> {
+        let Some((suite, commitment, payload)) = &message.wrapped else { return Ok(opened.content.clone()) };
+        let suite = self.config.suites.find(*suite).ok_or(Misbehaviour::WrongSuite)?;
+        let key = Secret::from(opened.content.as_slice());
+        wrap::open(suite, &key, commitment, payload).map_err(|_| Reason::Unauthentic)
+    }
+
+    /// Takes over what reading a message has changed, and acts on its content.
+    pub(super) fn read(
+        &mut self,
+        incoming: &Incoming<'_>,
+        key: &SessionKey,
+        mut session: Session,
+        suite: &'static Suite,
+        opened: Opened,
+        content: &[u8],
+    ) -> Result<Result<(), Reason>, Error> {
+        let content = match Content::decode(content) {
+            Ok(content) => content,
+            Err(malformed) => return Ok(Err(malformed.into())),
+        };
+        self.take_skipped(&mut session, key, opened)?;
+        let counts = self.act(incoming, key.1, &session, suite, content)?;
+        session.note_read(counts);
+        let beat = session.heartbeat_due();
+        self.state.sessions.put(key.clone(), session);
+        if beat && self.is_friend(&key.0)? {
+            self.send_empty_in(key)?;
+        }
+        Ok(Ok(()))
+    }
+
+    /// Stores keys of messages that are still to come, and drops those used or too old.
+    fn take_skipped(&mut self, session: &mut Session, key: &SessionKey, opened: Opened) -> Done {
+        let id = key.2;
+        if let Some((chain, n)) = opened.used {
+            let place = (id, chain, n / crate::session::BLOCK);
+            let empty = self.state.skipped.get_mut(&place)?.is_none_or(|block| {
+                block.take(n);
+                block.is_empty()
+            });
+            if empty {
+                self.state.skipped.remove(&place);
+            }
+        }
+        for run in opened.skipped {
+            let chain = run.chain;
+            for (number, block) in run.split(self.now) {
+                let place = (id, chain, number);
+                match self.state.skipped.get_mut(&place)? {
+                    Some(known) => known.merge(block),
+                    None => self.state.skipped.put(place, block),
+                }
+            }
+        }
+        for chain in opened.expired_chains {
+            for place in self.state.skipped.keys((id, chain, 0)..=(id, chain, u32::MAX)) {
+                self.state.skipped.remove(&place);
+            }
+        }
+        let mut excess = opened.excess;
+        if excess == 0 && session.unread() == 0 {
+            return Ok(());
+        }
+        // Oldest first: too many, or kept too long.
+        for place in self.state.skipped.keys((id, 0, 0)..=(id, u32::MAX, u32::MAX)) {
+            let Some(block) = self.state.skipped.get(&place)? else { continue };
+            let old = self.now.since(block.created()) > SKIPPED_LIFE;
+            if excess == 0 && !old {
+                break;
+            }
+            let count = u32::try_from(block.len()).unwrap_or(u32::MAX);
+            session.forget_skipped(place.1, count);
+            excess = excess.saturating_sub(count);
+            self.state.skipped.remove(&place);
+        }
+        Ok(())
+    }
+
+    /// Whether automatic answers may go to this account: it sees our presence, or is the own.
+    pub(super) fn is_friend(&self, jid: &BareJid) -> Result<bool, Error> {
+        let own = self.own()?.jid == *jid;
+        let roster = self.contact(jid)?.is_some_and(|contact| contact.friend && contact.other_key.is_none());
+        Ok(own || roster)
+    }
+}

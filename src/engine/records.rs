@@ -1,0 +1,559 @@
+//! What the engine stores, one type per kind of record.
+
+use core::fmt;
+
+use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize};
+use zeroize::Zeroizing;
+
+use crate::env::Timestamp;
+use crate::identity::Digest;
+use crate::jid::BareJid;
+use crate::secret::Secret;
+use crate::session::{Session, SkippedBlock};
+use crate::store::table::{Key, Record};
+use crate::wire::{self, Bytes, Undecodable};
+
+/// The version of every record of this file.
+const VERSION: u8 = 0;
+
+/// No stored record is larger: a whole stanza and its envelope.
+const MAX_RECORD: usize = 2 * 1024 * 1024;
+
+/// A record that is a TLS structure behind a version byte.
+macro_rules! record {
+    ($type:ident, $kind:literal, $key:ty $(, $deadline:expr)?) => {
+        impl Record for $type {
+            const KIND: u8 = $kind;
+            type Key = $key;
+
+            fn encode(&self) -> Zeroizing<Vec<u8>> {
+                wire::encode_secret(&(VERSION, self))
+            }
+
+            fn decode(bytes: &[u8]) -> Result<Self, Undecodable> {
+                match bytes.split_first() {
+                    Some((&VERSION, body)) => wire::decode(body, MAX_RECORD),
+                    _ => Err(Undecodable),
+                }
+            }
+
+            $(fn deadline(&self) -> Option<Timestamp> {
+                let deadline: fn(&Self) -> Option<Timestamp> = $deadline;
+                deadline(self)
+            })?
+        }
+    };
+}
+
+/// This device, as far as it changes rarely.
+#[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, stored as one record")]
+pub(crate) struct Own {
+    #[tls_codec(with = "crate::wire::jid")]
+    pub(crate) jid: BareJid,
+    pub(crate) device: u32,
+    /// Exact bytes; empty before the agent has certified this device.
+    pub(crate) certificate: Bytes,
+    /// Exact bytes of the current record; empty before there is one.
+    pub(crate) record: Bytes,
+    pub(crate) record_sequence: u32,
+    #[tls_codec(with = "crate::wire::time")]
+    pub(crate) rotate_at: Timestamp,
+    /// The base64 of the current advert; empty before there is one.
+    #[tls_codec(with = "crate::wire::text")]
+    pub(crate) advert: String,
+    pub(crate) advert_sequence: u32,
+    /// What the advert was made for.
+    pub(crate) advert_record: Digest,
+    pub(crate) advert_list: u32,
+    #[tls_codec(with = "crate::wire::time")]
+    pub(crate) readvertise_at: Timestamp,
+    /// The last broadcast presence as handed in; empty while unavailable.
+    #[tls_codec(with = "crate::wire::text")]
+    pub(crate) presence: String,
+    #[tls_codec(with = "crate::wire::time")]
+    pub(crate) presence_sent: Timestamp,
+    /// The token of a presence held until there is an advert, and until when it is held.
+    pub(crate) held: Option<u64>,
+    #[tls_codec(with = "crate::wire::time")]
+    pub(crate) held_until: Timestamp,
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) connected: bool,
+    #[tls_codec(with = "crate::wire::text")]
+    pub(crate) resource: String,
+    /// Since the last `Connected`: own list fetched; list and record read back as published.
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) list_fetched: bool,
+    /// The server's answer was no good list; an own one is not put over what may be there.
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) list_refused: bool,
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) list_published: bool,
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) record_published: bool,
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) publish_failed: bool,
+    #[tls_codec(with = "crate::wire::time")]
+    pub(crate) publish_at: Timestamp,
+    /// When something of all this is due next, in milliseconds. What is overdue waits for an answer,
+    /// which has a time limit of its own.
+    pub(crate) wake_at: Option<u64>,
+    /// When an agent that refused is asked again, in milliseconds.
+    pub(crate) agent_retry_at: Option<u64>,
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) left: bool,
+    /// Not yet run since the engine was restored: what was delivered comes again, and what was asked
+    /// is asked again.
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) restarted: bool,
+    /// Counts connections: what a contact's presence said holds for one.
+    pub(crate) connection: u32,
+    /// The sequence of the advert in the last broadcast presence; zero if it had none.
+    pub(crate) presence_advert: u32,
+}
+
+record!(Own, 1, (), |own| if own.connected { own.wake_at.map(Timestamp::from_millis) } else { None });
+
+/// The next numbers; apart, because every message changes them.
+#[derive(Clone, Default, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+pub(crate) struct Counters {
+    /// Of stanzas handed in, and of those sent.
+    pub(crate) outbox: u64,
+    pub(crate) inbox: u64,
+    pub(crate) ask: u64,
+    pub(crate) request: u64,
+    pub(crate) prekey: u32,
+}
+
+record!(Counters, 2, ());
+
+/// A private prekey of ours.
+#[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+pub(crate) struct OwnKey {
+    pub(crate) algorithm: u16,
+    pub(crate) id: u32,
+    pub(crate) public: Bytes,
+    #[tls_codec(with = "crate::wire::secret")]
+    pub(crate) secret: Secret,
+}
+
+impl fmt::Debug for OwnKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// The prekeys of one of our records, kept until peers that had the record are done with it.
+#[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+pub(crate) struct OwnPrekeys {
+    /// Zeros while the record waits for its signature.
+    pub(crate) digest: Digest,
+    pub(crate) suites: Vec<u16>,
+    pub(crate) signed: Vec<OwnKey>,
+    pub(crate) kem: Vec<OwnKey>,
+    /// When they go, once a newer record is there.
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) retire: bool,
+    #[tls_codec(with = "crate::wire::time")]
+    pub(crate) retire_at: Timestamp,
+    /// Flights accepted with them.
+    pub(crate) accepted: u32,
+}
+
+record!(OwnPrekeys, 3, u32, |keys| keys.retire.then_some(keys.retire_at));
+
+/// A flight accepted: record sequence and hash of `e`. Its presence is all it says.
+#[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+pub(crate) struct Accepted {
+    /// The session it made.
+    pub(crate) session: [u8; 16],
+}
+
+record!(Accepted, 4, (u32, Digest));
+
+/// One of our one-time prekeys.
+#[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+pub(crate) struct OneTime {
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) kem: bool,
+    pub(crate) key: OwnKey,
+    /// Exact bytes as given out; empty while it waits for its signature.
+    pub(crate) signed: Bytes,
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) given: bool,
+    #[tls_codec(with = "crate::wire::time")]
+    pub(crate) forget_at: Timestamp,
+}
+
+record!(OneTime, 5, u32, |key| key.given.then_some(key.forget_at));
+
+/// Somebody else's account, or one's own as the other devices show it.
+#[derive(Clone, Default, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, stored as one record")]
+pub(crate) struct Contact {
+    /// Whether the roster lets the account see our presence: then automatic answers tell it nothing.
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) friend: bool,
+    /// Digest of the account key, from the first record or certificate verified.
+    pub(crate) account_key: Option<Digest>,
+    /// The digest of another key the account has shown and the user has not accepted.
+    pub(crate) other_key: Option<Digest>,
+    /// The key it had before the user accepted the present one. Records under it may still lie about.
+    pub(crate) former_key: Option<Digest>,
+    /// The account has said, signed, that it left.
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) left: bool,
+    /// Exact bytes of the newest device list; empty before there is one.
+    pub(crate) list: Bytes,
+    pub(crate) list_version: u32,
+    /// The devices that live by it.
+    pub(crate) live: Vec<u32>,
+    /// The highest version that any verified statement named.
+    pub(crate) list_named: u32,
+    /// Whether an advert or a handshake of the account has been verified: nothing goes to it in clear
+    /// from then on, unless the user says so.
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) sticky: bool,
+    /// The connection that `resources` is of.
+    pub(crate) connection: u32,
+    pub(crate) resources: Vec<Resource>,
+    /// Adverts not yet verified.
+    pub(crate) pending: Vec<Pending>,
+    /// What has been tried to fetch keys: bits of `fetch`.
+    pub(crate) tried: u8,
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) fetching: bool,
+    /// Whether keys are wanted: an advert is to be verified, or a send waits.
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) wanted: bool,
+    /// When the last fetch ended.
+    #[tls_codec(with = "crate::wire::time")]
+    pub(crate) checked: Timestamp,
+}
+
+record!(Contact, 6, BareJid);
+
+/// An available resource.
+#[derive(Clone, Debug, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+pub(crate) struct Resource {
+    #[tls_codec(with = "crate::wire::text")]
+    pub(crate) name: String,
+    /// Its device, or zero if it showed no advert.
+    pub(crate) device: u32,
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) available: bool,
+}
+
+/// An advert not yet verified, and where it came from.
+#[derive(Clone, Debug, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+pub(crate) struct Pending {
+    #[tls_codec(with = "crate::wire::text")]
+    pub(crate) resource: String,
+    pub(crate) device: u32,
+    pub(crate) advert: Bytes,
+}
+
+/// A verified device of another account, or another of one's own.
+#[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+pub(crate) struct Device {
+    /// Exact bytes of its newest verified record; empty if only a handshake showed it.
+    pub(crate) record: Bytes,
+    pub(crate) record_digest: Digest,
+    pub(crate) record_sequence: u32,
+    /// Exact bytes of its certificate.
+    pub(crate) certificate: Bytes,
+    /// Until when, in seconds, the certificate and the account's list let it be sent to; zero if not
+    /// at all.
+    pub(crate) good_until: u32,
+    pub(crate) suites: Vec<u16>,
+    pub(crate) advert_sequence: u32,
+    /// Digest of the advert of that sequence.
+    pub(crate) advert_digest: Digest,
+    /// Of handshakes between this pair: ours, and the highest of theirs.
+    pub(crate) sent_counter: u64,
+    pub(crate) seen_counter: u64,
+    /// The session to send in, and the counter of its handshake.
+    pub(crate) live: Option<[u8; 16]>,
+    pub(crate) live_counter: u64,
+    /// When a handshake was last opened because this device could not be understood, in milliseconds.
+    pub(crate) reopened: u64,
+    /// Until when nothing is opened with it, for the agent refused, in milliseconds.
+    pub(crate) refused_until: u64,
+    /// How many messages said that too many before them were lost.
+    pub(crate) too_far: u8,
+}
+
+record!(Device, 7, (BareJid, u32));
+
+impl Record for Session {
+    const KIND: u8 = 8;
+    type Key = SessionKey;
+
+    fn encode(&self) -> Zeroizing<Vec<u8>> {
+        Session::encode(self)
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, Undecodable> {
+        Session::decode(bytes)
+    }
+}
+
+/// Account, device, session id.
+pub(crate) type SessionKey = (BareJid, u32, [u8; 16]);
+
+impl Record for SkippedBlock {
+    const KIND: u8 = 9;
+    type Key = ([u8; 16], u32, u32);
+
+    fn encode(&self) -> Zeroizing<Vec<u8>> {
+        SkippedBlock::encode(self)
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, Undecodable> {
+        SkippedBlock::decode(bytes)
+    }
+}
+
+/// A sealed stanza that the other side has not acknowledged.
+#[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+pub(crate) struct OutboxItem {
+    pub(crate) token: Option<u64>,
+    #[tls_codec(with = "crate::wire::jid")]
+    pub(crate) to: BareJid,
+    /// The stanza's id, by which an error answers it.
+    #[tls_codec(with = "crate::wire::text")]
+    pub(crate) stanza_id: String,
+    #[tls_codec(with = "crate::wire::text")]
+    pub(crate) stanza: String,
+    pub(crate) devices: Vec<u32>,
+    pub(crate) own_devices: Vec<u32>,
+    pub(crate) missing: Vec<u32>,
+    pub(crate) resources_without: u16,
+}
+
+record!(OutboxItem, 10, u64);
+
+/// An acknowledged stanza, by its token: remembered a while, because an error may still come back
+/// for it.
+#[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+pub(crate) struct Acknowledged {
+    pub(crate) order: u64,
+    #[tls_codec(with = "crate::wire::jid")]
+    pub(crate) to: BareJid,
+    #[tls_codec(with = "crate::wire::text")]
+    pub(crate) stanza_id: String,
+}
+
+record!(Acknowledged, 17, u64);
+
+/// A delivered stanza that the application has not taken.
+#[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+pub(crate) struct InboxItem {
+    #[tls_codec(with = "crate::wire::text")]
+    pub(crate) stanza: String,
+    pub(crate) suite: u16,
+    pub(crate) level: u8,
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) one_time: bool,
+    #[tls_codec(with = "crate::wire::jid")]
+    pub(crate) sender: BareJid,
+    pub(crate) device: u32,
+    #[tls_codec(with = "crate::wire::jid")]
+    pub(crate) addressed: BareJid,
+    #[tls_codec(with = "crate::wire::time")]
+    pub(crate) sent: Timestamp,
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) id_protected: bool,
+}
+
+record!(InboxItem, 11, u64);
+
+/// A stanza handed in that waits, under the number its outbox item will have.
+#[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+pub(crate) struct WaitingSend {
+    pub(crate) token: u64,
+    #[tls_codec(with = "crate::wire::jid")]
+    pub(crate) to: BareJid,
+    #[tls_codec(with = "crate::wire::text")]
+    pub(crate) stanza: String,
+    /// The least level; zero if the policy decides and may yet decide for clear text.
+    pub(crate) level: u8,
+    #[tls_codec(with = "crate::wire::time")]
+    pub(crate) give_up: Timestamp,
+    /// What the application was last told it waits for.
+    pub(crate) told: u8,
+}
+
+record!(WaitingSend, 12, u64, |send| Some(send.give_up));
+
+/// An outstanding iq of the engine.
+#[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+pub(crate) struct Request {
+    /// The JID asked, as the answer's `from` must be; empty for the own account.
+    #[tls_codec(with = "crate::wire::text")]
+    pub(crate) to: String,
+    /// The device asked, for its keys; else zero.
+    pub(crate) device: u32,
+    pub(crate) query: Query,
+    #[tls_codec(with = "crate::wire::time")]
+    pub(crate) deadline: Timestamp,
+}
+
+record!(Request, 13, String, |request| Some(request.deadline));
+
+/// What an iq asks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+#[repr(u8)]
+pub(crate) enum Query {
+    /// The device list in PEP.
+    List = 1,
+    /// The device records in PEP.
+    Records = 2,
+    /// Record, list and one-time prekeys, of the device itself.
+    Keys = 3,
+    /// Publication of the own list, and of the own record.
+    PublishList = 4,
+    PublishRecord = 5,
+    /// The same read back.
+    CheckRecord = 6,
+}
+
+/// An outstanding request to the key agent.
+#[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+pub(crate) struct Ask {
+    /// The request as bytes.
+    pub(crate) request: Bytes,
+    pub(crate) purpose: Purpose,
+    /// The device pair concerned, for handshakes.
+    #[tls_codec(with = "crate::wire::text")]
+    pub(crate) jid: String,
+    pub(crate) device: u32,
+    #[tls_codec(with = "crate::wire::time")]
+    pub(crate) deadline: Timestamp,
+}
+
+record!(Ask, 14, u64, |ask| Some(ask.deadline));
+
+/// What the agent's answer is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+#[repr(u8)]
+pub(crate) enum Purpose {
+    Certificate = 1,
+    List = 2,
+    Record = 3,
+    Advert = 4,
+    Prekeys = 5,
+    Open = 6,
+    Accept = 7,
+    Tombstone = 8,
+}
+
+/// A handshake that this side opens.
+#[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+pub(crate) struct Opening {
+    pub(crate) stage: OpeningStage,
+    pub(crate) suite: u16,
+    /// The initiator's state, while the agent is asked.
+    #[tls_codec(with = "crate::wire::secret")]
+    pub(crate) state: Secret,
+    /// The resumption secret named; empty if none.
+    #[tls_codec(with = "crate::wire::secret")]
+    pub(crate) resumption: Secret,
+    pub(crate) counter: u64,
+    /// Whether an empty message is to be sent in the new session, so that the peer learns of it.
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) announce: bool,
+    /// Whether it names no resumption secret, for the two sides have none in common.
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) unchained: bool,
+}
+
+record!(Opening, 15, (BareJid, u32));
+
+/// How far an opening handshake is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+#[repr(u8)]
+pub(crate) enum OpeningStage {
+    /// One-time prekeys have been asked of the device.
+    Prekeys = 1,
+    /// The agent has been asked for the legs.
+    Legs = 2,
+}
+
+/// A first flight that arrived, while the agent is asked for its legs, and what came after it.
+#[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+pub(crate) struct Arrival {
+    /// Whether the leg asked for is `ea`, else it is `aa`.
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) sealed: bool,
+    pub(crate) suite: u16,
+    #[tls_codec(with = "crate::wire::secret")]
+    pub(crate) state: Secret,
+    pub(crate) record_sequence: u32,
+    pub(crate) ephemeral: Digest,
+    pub(crate) one_time: u32,
+    pub(crate) kem_one_time: u32,
+    /// From the payload, once open.
+    pub(crate) certificate: Bytes,
+    pub(crate) suites: Vec<u16>,
+    pub(crate) counter: u64,
+    pub(crate) list_version: u32,
+    pub(crate) resumption: Bytes,
+    /// The stanzas as received, the flight's first.
+    pub(crate) stanzas: Vec<Bytes>,
+}
+
+record!(Arrival, 16, (BareJid, u32));
+
+impl Key for () {
+    fn encode(&self, _: &mut Vec<u8>) {}
+
+    fn decode(bytes: &[u8]) -> Result<Self, Undecodable> {
+        if bytes.is_empty() { Ok(()) } else { Err(Undecodable) }
+    }
+}
+
+macro_rules! key {
+    ($type:ty, |$self:ident| $encode:expr, |$decoded:ident: $wire:ty| $decode:expr) => {
+        impl Key for $type {
+            fn encode(&self, out: &mut Vec<u8>) {
+                let $self = self;
+                out.extend_from_slice(&wire::encode(&$encode));
+            }
+
+            fn decode(bytes: &[u8]) -> Result<Self, Undecodable> {
+                let $decoded: $wire = wire::decode(bytes, crate::store::RecordKey::MAX_LEN)?;
+                $decode
+            }
+        }
+    };
+}
+
+key!(u32, |key| *key, |key: u32| Ok(key));
+key!(u64, |key| *key, |key: u64| Ok(key));
+key!((u32, Digest), |key| *key, |key: (u32, Digest)| Ok(key));
+key!(([u8; 16], u32, u32), |key| *key, |key: ([u8; 16], u32, u32)| Ok(key));
+key!(String, |key| Bytes::from(key.as_bytes()), |key: Bytes| to_text(key));
+key!(BareJid, |key| Bytes::from(key.as_str().as_bytes()), |key: Bytes| to_jid(key));
+key!((BareJid, u32), |key| (Bytes::from(key.0.as_str().as_bytes()), key.1), |key: (Bytes, u32)| Ok((
+    to_jid(key.0)?,
+    key.1
+)));
+key!(SessionKey, |key| (Bytes::from(key.0.as_str().as_bytes()), key.1, key.2), |key: (
+    Bytes,
+    u32,
+    [u8; 16]
+)| Ok((
+    to_jid(key.0)?,
+    key.1,
+    key.2
+)));
+
+fn to_text(bytes: Bytes) -> Result<String, Undecodable> {
+    String::from_utf8(bytes.into()).map_err(|_| Undecodable)
+}
+
+fn to_jid(bytes: Bytes) -> Result<BareJid, Undecodable> {
+    let text = to_text(bytes)?;
+    BareJid::parse(&text).ok().filter(|jid| jid.as_str() == text).ok_or(Undecodable)
+}

@@ -1,0 +1,156 @@
+//! Sealing a message for its devices, and the stanza around it.
+
+use crate::NS;
+use crate::engine::draft::Draft;
+use crate::env::Env;
+use crate::error::Error;
+use crate::jid::BareJid;
+use crate::session::{Context as Bound, KemPolicy, Session, StanzaKind};
+use crate::stanza::envelope::{self, Recipient};
+use crate::stanza::wrap::Wrap;
+use crate::stanza::{Body, Content, Element, Node, is_for_servers, write_stanza};
+use crate::step::SendError;
+use crate::suite::{Suite, SuiteId};
+use crate::wire::to_base64;
+
+/// A device to send to, and the session for it.
+pub(super) struct Target {
+    pub(super) jid: BareJid,
+    pub(super) to: Recipient,
+    pub(super) session: Session,
+    pub(super) suite: &'static Suite,
+}
+
+impl Draft<'_> {
+    /// The content of a message: its text if that is all it has, else its children.
+    pub(super) fn content_of<'e>(&self, element: &'e Element<'e>) -> Content<'e> {
+        let inside = |node: &&Node<'e>| match node {
+            Node::Element(child) => !is_for_servers(&child.ns, &child.name) && &*child.ns != NS,
+            Node::Text(_) => false,
+        };
+        let nodes: Vec<&Node<'e>> = element.children.iter().filter(inside).collect();
+        if let [Node::Element(body)] = nodes.as_slice()
+            && body.is("jabber:client", "body")
+            && body.attributes.is_empty()
+            && body.elements().next().is_none()
+        {
+            return Content { time: self.now, inner_id: None, body: Body::ChatText(body.text()) };
+        }
+        let inner_id = element.attr("id").filter(|id| !id.is_empty()).map(Into::into);
+        Content { time: self.now, inner_id, body: Body::Children(nodes.into_iter().cloned().collect()) }
+    }
+
+    /// Seals `content` for all targets: directly for one, wrapped for more.
+    pub(super) fn seal(
+        &mut self,
+        to: &BareJid,
+        kind: Option<&str>,
+        targets: Vec<Target>,
+        content: &[u8],
+    ) -> Result<Result<Vec<u8>, SendError>, Error> {
+        let own = self.own()?;
+        let (account, sender) = (own.jid.clone(), own.device);
+        let bound = Bound {
+            kind: StanzaKind::Message,
+            stanza_type: kind,
+            sender: &account,
+            addressed: to,
+            prefix: &[],
+            extra: &[],
+        };
+        if let [_] = targets.as_slice() {
+            let mut bytes = None;
+            for target in targets {
+                bytes = self.seal_direct(sender, &bound, target, content);
+            }
+            // A chain or a header field at its end; the next handshake begins anew.
+            return Ok(bytes.ok_or(SendError::NoKeys));
+        }
+        let Some(suite) = self.payload_suite(&targets)? else { return Ok(Err(SendError::Level)) };
+        Ok(self.seal_wrapped(sender, suite, &bound, targets, content).ok_or(SendError::NoKeys))
+    }
+
+    /// The first of our suites that every recipient lists. All sessions may have another.
+    fn payload_suite(&self, targets: &[Target]) -> Result<Option<&'static Suite>, Error> {
+        let mut common = self.config.suites.ids(self.config.least);
+        for target in targets {
+            let device = self.device(&target.jid, target.to.device)?;
+            let listed = device.map_or(&[][..], |device| device.suites.as_slice());
+            let session = target.suite.id.0;
+            common.retain(|id| *id == session || listed.contains(id));
+        }
+        Ok(common.first().and_then(|id| self.config.suites.find(SuiteId(*id))))
+    }
+
+    fn seal_direct(
+        &mut self,
+        sender: u32,
+        bound: &Bound<'_>,
+        mut target: Target,
+        content: &[u8],
+    ) -> Option<Vec<u8>> {
+        let flight = target.session.flight().map(<[u8]>::to_vec);
+        let tag = target.session.tag();
+        let prefix = envelope::direct_prefix(sender, target.to.device, flight.as_deref(), tag);
+        let bound = Bound { prefix: &prefix, ..*bound };
+        let mut env = Env { now: self.now, rng: self.rng };
+        let sealed = target.session.seal(target.suite, &KemPolicy::default(), &mut env, &bound, content);
+        let Ok(sealed) = sealed else { return None };
+        let mut bytes = prefix;
+        bytes.extend_from_slice(&sealed.header);
+        bytes.extend_from_slice(&sealed.ciphertext);
+        self.store_session(&target.jid, target.to.device, target.session);
+        Some(bytes)
+    }
+
+    fn seal_wrapped(
+        &mut self,
+        sender: u32,
+        suite: &Suite,
+        bound: &Bound<'_>,
+        targets: Vec<Target>,
+        content: &[u8],
+    ) -> Option<Vec<u8>> {
+        let Ok(wrap) = Wrap::seal(suite, content, self.rng) else { return None };
+        let recipients = envelope::recipients(targets.iter().map(|target| target.to));
+        let hash = crate::identity::digest(&wrap.payload);
+        let mut entries = Vec::with_capacity(targets.len());
+        for mut target in targets {
+            let flight = target.session.flight().map(<[u8]>::to_vec);
+            let head = envelope::entry_head(target.to, flight.as_deref(), target.session.tag());
+            let prefix = envelope::entry_prefix(sender, suite.id, &head);
+            let extra: [&[u8]; 3] = [&recipients, &wrap.commitment, &hash];
+            let bound = Bound { prefix: &prefix, extra: &extra, ..*bound };
+            let mut env = Env { now: self.now, rng: self.rng };
+            let key = wrap.key.expose();
+            let sealed = target.session.seal(target.suite, &KemPolicy::default(), &mut env, &bound, key);
+            let Ok(sealed) = sealed else { return None };
+            let mut body = sealed.header;
+            body.extend_from_slice(&sealed.ciphertext);
+            entries.push((head, body));
+            self.store_session(&target.jid, target.to.device, target.session);
+        }
+        Some(envelope::wrapped(sender, suite.id, &entries, &wrap.commitment, &wrap.payload))
+    }
+
+    pub(super) fn store_session(&mut self, jid: &BareJid, device: u32, session: Session) {
+        self.state.sessions.put((jid.clone(), device, session.id()), session);
+    }
+
+    /// The stanza around the element: the application's addressing, the element, hints and what is
+    /// meant for servers.
+    pub(super) fn wrap(&self, element: &Element<'_>, bytes: &[u8]) -> String {
+        let mut out = Element::new("jabber:client", "message");
+        for attribute in &element.attributes {
+            if attribute.ns.is_none() && ["from", "to", "type", "id"].contains(&&*attribute.name) {
+                out.attributes.push(attribute.clone());
+            }
+        }
+        out = out.with_child(Element::new(NS, "e").with_text(to_base64(bytes)));
+        for child in element.elements().filter(|child| is_for_servers(&child.ns, &child.name)) {
+            out = out.with_child(child.clone());
+        }
+        self.config.hints.add_to(&mut out);
+        write_stanza(&out)
+    }
+}

@@ -1,0 +1,379 @@
+//! Stanzas of the application on their way out.
+
+use core::time::Duration;
+
+use crate::engine::draft::{Done, Draft};
+use crate::engine::opening::Occasion;
+use crate::engine::outbox::MAX_OUTBOX;
+use crate::engine::records::WaitingSend;
+use crate::engine::seal::Target;
+use crate::error::{Error, Malformed, Misuse};
+use crate::identity::DeviceRecord;
+use crate::jid::{Address, BareJid};
+use crate::stanza::envelope::Recipient;
+use crate::stanza::{Element, is_for_servers, parse};
+use crate::step::{Coverage, Effect, Need, SendError, Token, Waiting};
+use crate::suite::Level;
+
+/// A stanza waits so long for keys while connected; then it fails.
+const GIVE_UP: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// A stanza that the policy may yet send in clear waits at most so long for the peer's keys.
+pub(super) const UNDECIDED: Duration = Duration::from_secs(60);
+
+/// How far a stanza has come.
+pub(super) enum Attempt {
+    Sent,
+    Pass,
+    Wait(Waiting),
+    Fail(SendError),
+}
+
+impl Draft<'_> {
+    pub(super) fn outgoing(&mut self, stanza: &str, token: Token, need: Need) -> Done {
+        let element = match parse(stanza) {
+            Ok(element) => element,
+            // The user has written too much; the program is not at fault.
+            Err(Malformed::TooLarge) => {
+                self.fail(token, SendError::TooLarge);
+                return Ok(());
+            }
+            Err(malformed) => return Err(Misuse::Stanza(malformed).into()),
+        };
+        match (&*element.ns, &*element.name) {
+            ("jabber:client", "presence") if need == Need::Policy => {
+                self.outgoing_presence(&element, stanza, token)
+            }
+            ("jabber:client", "iq" | "presence") => {
+                match need {
+                    Need::Encrypted(_) => self.fail(token, SendError::NotProtectable),
+                    Need::Clear(_) | Need::Policy => self.effects.push(Effect::Pass),
+                }
+                Ok(())
+            }
+            ("jabber:client", "message") => self.outgoing_message(&element, stanza, token, need),
+            _ => Err(Misuse::Stanza(Malformed::Stanza).into()),
+        }
+    }
+
+    fn outgoing_message(&mut self, element: &Element<'_>, stanza: &str, token: Token, need: Need) -> Done {
+        if self.known_token(token)? {
+            return Ok(());
+        }
+        let to = match element.attr("to") {
+            Some(to) => Address::parse(to).map_err(|_| Misuse::Jid)?.bare,
+            None => self.own()?.jid.clone(),
+        };
+        let inside = element.elements().any(|child| !is_for_servers(&child.ns, &child.name));
+        // What there is nothing to protect in, or nobody to protect it for.
+        let unprotectable = match element.attr("type") {
+            Some("groupchat") => Some(SendError::NotForRooms),
+            Some("error") => Some(SendError::NotProtectable),
+            _ if !inside || self.own()?.left => Some(SendError::NotProtectable),
+            _ => None,
+        };
+        let level = match (need, unprotectable) {
+            (Need::Clear(consent), _) if consent.peer == to => None,
+            (Need::Clear(_), _) => return Err(Misuse::Consent.into()),
+            (Need::Encrypted(_), Some(why)) => {
+                self.fail(token, why);
+                return Ok(());
+            }
+            (Need::Policy, Some(_)) => None,
+            (Need::Encrypted(level), None) => Some(level.0.max(1)),
+            (Need::Policy, None) => self.level_by_policy(&to)?,
+        };
+        let Some(level) = level else {
+            self.effects.push(Effect::Pass);
+            return Ok(());
+        };
+        if self.state.outbox.len() + self.state.waiting.len() >= MAX_OUTBOX {
+            self.fail(token, SendError::Full);
+            return Ok(());
+        }
+        let order = self.count(|counters| &mut counters.outbox)?;
+        // Those handed in earlier go first.
+        let behind = self.first_waiting(&to)?.is_some();
+        let attempt = if behind {
+            Attempt::Wait(Waiting::Keys)
+        } else {
+            self.attempt(order, &to, element, token, level)?
+        };
+        match attempt {
+            Attempt::Sent => {}
+            Attempt::Pass => self.effects.push(Effect::Pass),
+            Attempt::Fail(why) => self.fail(token, why),
+            Attempt::Wait(why) => {
+                let patience = if level == 0 { UNDECIDED } else { GIVE_UP };
+                let waiting = WaitingSend {
+                    token: token.0,
+                    to,
+                    stanza: stanza.to_owned(),
+                    level,
+                    give_up: self.now.after(patience),
+                    told: told(why),
+                };
+                self.state.waiting.put(order, waiting);
+                self.effects.push(Effect::Waiting { token, why });
+            }
+        }
+        Ok(())
+    }
+
+    /// The level that the policy asks for: `None` is clear text, and zero says that it depends on
+    /// an advert being verified.
+    fn level_by_policy(&self, to: &BareJid) -> Result<Option<u8>, Error> {
+        Ok(match self.contact(to)? {
+            Some(contact) if contact.sticky && !contact.left => Some(self.config.least.0.max(1)),
+            Some(contact) if contact.wanted && !contact.pending.is_empty() => Some(0),
+            _ => None,
+        })
+    }
+
+    /// A token handed in again, as after a restart: what became of it is said again.
+    fn known_token(&mut self, token: Token) -> Result<bool, Error> {
+        for key in self.state.waiting.all_keys() {
+            if let Some(waiting) = self.state.waiting.get(&key)?
+                && waiting.token == token.0
+            {
+                let why = if waiting.told == told(Waiting::Agent) { Waiting::Agent } else { Waiting::Keys };
+                self.effects.push(Effect::Waiting { token, why });
+                return Ok(true);
+            }
+        }
+        for key in self.state.outbox.all_keys() {
+            if self.state.outbox.get(&key)?.is_some_and(|item| item.token == Some(token.0)) {
+                self.report_sent(key)?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn first_waiting(&self, to: &BareJid) -> Result<Option<u64>, Error> {
+        for key in self.state.waiting.all_keys() {
+            if self.state.waiting.get(&key)?.is_some_and(|waiting| waiting.to == *to) {
+                return Ok(Some(key));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Lets go what waits for `to`, in order, as far as it can go.
+    pub(super) fn flush(&mut self, to: &BareJid) -> Done {
+        for key in self.state.waiting.all_keys() {
+            let Some(waiting) = self.state.waiting.get(&key)?.cloned() else { continue };
+            // What goes to a peer goes to one's own devices too.
+            if waiting.to != *to && self.own()?.jid != *to {
+                continue;
+            }
+            if self.first_waiting(&waiting.to)? != Some(key) {
+                continue;
+            }
+            let token = Token(waiting.token);
+            let element = parse(&waiting.stanza).map_err(|_| Misuse::Record)?;
+            let level = match waiting.level {
+                0 => self.level_by_policy(&waiting.to)?,
+                level => Some(level),
+            };
+            let attempt = match level {
+                None => Attempt::Pass,
+                Some(level) => self.attempt(key, &waiting.to, &element, token, level)?,
+            };
+            match attempt {
+                Attempt::Sent => self.state.waiting.remove(&key),
+                Attempt::Pass => {
+                    // Handed in long ago, so "as you handed it in" would say nothing now.
+                    self.state.waiting.remove(&key);
+                    let coverage = Coverage { clear: true, ..Coverage::default() };
+                    let (stanza, of) = (waiting.stanza.clone(), Some((token, coverage)));
+                    self.put_in_outbox(key, &waiting.to, element.attr("id"), stanza, of);
+                }
+                Attempt::Fail(why) => {
+                    self.state.waiting.remove(&key);
+                    self.fail(token, why);
+                }
+                Attempt::Wait(why) => {
+                    if waiting.told != told(why)
+                        && let Some(waiting) = self.state.waiting.get_mut(&key)?
+                    {
+                        waiting.told = told(why);
+                        self.effects.push(Effect::Waiting { token, why });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn flush_all(&mut self) -> Done {
+        let mut seen: Vec<BareJid> = Vec::new();
+        for key in self.state.waiting.all_keys() {
+            let Some(waiting) = self.state.waiting.get(&key)? else { continue };
+            if !seen.contains(&waiting.to) {
+                seen.push(waiting.to.clone());
+            }
+        }
+        seen.iter().try_for_each(|jid| self.flush(jid))
+    }
+
+    pub(super) fn fail(&mut self, token: Token, why: SendError) {
+        self.effects.push(Effect::Failed { token, why });
+    }
+
+    /// Sends the message if every device that shall have it can, else says what it waits for.
+    fn attempt(
+        &mut self,
+        order: u64,
+        to: &BareJid,
+        element: &Element<'_>,
+        token: Token,
+        level: u8,
+    ) -> Result<Attempt, Error> {
+        let level = Level(level).max(self.config.least);
+        let own = self.own()?;
+        let (account, me) = (own.jid.clone(), own.device);
+        if own.certificate.as_slice().is_empty() {
+            return Ok(Attempt::Wait(Waiting::Agent));
+        }
+        let contact = self.contact(to)?;
+        if contact.is_some_and(|contact| contact.other_key.is_some()) {
+            return Ok(Attempt::Fail(SendError::KeyChanged));
+        }
+        let connection = own.connection;
+        let fresh = contact.is_some_and(|contact| {
+            contact.checked != crate::env::Timestamp::default()
+                && self.now.since(contact.checked) < super::fetch::FRESH
+        });
+        let resources_without = contact.map_or(0, |contact| {
+            let here = |resource: &&super::records::Resource| resource.available && resource.device == 0;
+            if contact.connection == connection { contact.resources.iter().filter(here).count() } else { 0 }
+        });
+        let mut coverage = Coverage { resources_without, ..Coverage::default() };
+        let mut targets: Vec<Target> = Vec::new();
+        let mut wait = None;
+        let accounts: &[&BareJid] = if *to == account { &[to] } else { &[to, &account] };
+        for jid in accounts {
+            let own = **jid == account;
+            let devices = self.contact(jid)?.map_or_else(Vec::new, |contact| contact.live.clone());
+            if devices.is_empty() && !own {
+                if fresh {
+                    return Ok(Attempt::Fail(SendError::NoKeys));
+                }
+                self.want_keys(jid)?;
+                wait = wait.or(Some(Waiting::Keys));
+                continue;
+            }
+            for device in devices {
+                if own && device == me {
+                    continue;
+                }
+                match self.target(jid, device, own, level, fresh)? {
+                    Found::Target(target) => targets.push(*target),
+                    Found::Missing => coverage.missing.push(device),
+                    Found::TooWeak => return Ok(Attempt::Fail(SendError::Level)),
+                    Found::Wait(why) => wait = wait.or(Some(why)),
+                }
+            }
+        }
+        if let Some(why) = wait {
+            return Ok(Attempt::Wait(if self.own()?.connected { why } else { Waiting::Connection }));
+        }
+        if !targets.iter().any(|target| target.jid == *to) {
+            return Ok(Attempt::Fail(SendError::NoKeys));
+        }
+        for target in &targets {
+            let list = if target.to.own { &mut coverage.own_devices } else { &mut coverage.devices };
+            list.push(target.to.device);
+        }
+        let content = self.content_of(element);
+        let Ok(content) = content.encode(self.config.padding) else {
+            return Ok(Attempt::Fail(SendError::TooLarge));
+        };
+        let kind = element.attr("type");
+        let bytes = match self.seal(to, kind, targets, &content)? {
+            Ok(bytes) => bytes,
+            Err(why) => return Ok(Attempt::Fail(why)),
+        };
+        let stanza = self.wrap(element, &bytes);
+        if stanza.len() > crate::stanza::MAX_STANZA {
+            return Ok(Attempt::Fail(SendError::TooLarge));
+        }
+        self.put_in_outbox(order, to, element.attr("id"), stanza, Some((token, coverage)));
+        Ok(Attempt::Sent)
+    }
+
+    pub(super) fn want_keys(&mut self, jid: &BareJid) -> Done {
+        let contact = self.contact_mut(jid)?;
+        if !contact.wanted {
+            contact.wanted = true;
+            contact.tried = 0;
+        }
+        self.pursue(jid)
+    }
+
+    fn target(
+        &mut self,
+        jid: &BareJid,
+        device: u32,
+        own: bool,
+        level: Level,
+        fresh: bool,
+    ) -> Result<Found, Error> {
+        let Some(known) = self.device(jid, device)? else {
+            if fresh || own {
+                return Ok(Found::Missing);
+            }
+            self.want_keys(jid)?;
+            return Ok(Found::Wait(Waiting::Keys));
+        };
+        if self.now.as_secs() >= known.good_until {
+            return Ok(Found::Missing);
+        }
+        if let Some(id) = known.live
+            && let Some(session) = self.state.sessions.get(&(jid.clone(), device, id))?
+            && let Some(suite) = self.config.suites.find(session.suite_id())
+            && suite.level >= self.config.least
+        {
+            if suite.level < level {
+                return Ok(Found::TooWeak);
+            }
+            let (session, to) = (session.clone(), Recipient { device, own });
+            return Ok(Found::Target(Box::new(Target { jid: jid.clone(), to, session, suite })));
+        }
+        if known.record.as_slice().is_empty() {
+            if fresh {
+                return Ok(Found::Missing);
+            }
+            self.want_keys(jid)?;
+            return Ok(Found::Wait(Waiting::Keys));
+        }
+        let record = DeviceRecord::from_store(known.record.as_slice()).map_err(|_| Misuse::Record)?;
+        if record.check_time(self.now).is_err() {
+            if fresh {
+                return Ok(Found::Missing);
+            }
+            self.want_keys(jid)?;
+            return Ok(Found::Wait(Waiting::Keys));
+        }
+        self.open_session(jid, &record, level, Occasion::Send)
+    }
+}
+
+/// What there is for one device.
+pub(super) enum Found {
+    Target(Box<Target>),
+    /// It has no keys that can be used.
+    Missing,
+    TooWeak,
+    Wait(Waiting),
+}
+
+fn told(why: Waiting) -> u8 {
+    match why {
+        Waiting::Agent => 1,
+        Waiting::Connection => 2,
+        Waiting::Keys => 3,
+        Waiting::Publication => 4,
+    }
+}

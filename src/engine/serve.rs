@@ -1,0 +1,121 @@
+//! What this device answers to others: its keys, by iq. And the roster, from the server's pushes.
+
+use crate::NS;
+use crate::engine::draft::{Done, Draft};
+use crate::engine::own::ONE_TIME_GRACE;
+use crate::engine::{Subscription, pep};
+use crate::error::{Error, Misbehaviour, Misuse};
+use crate::jid::{Address, BareJid};
+use crate::stanza::{Element, write_stanza};
+
+const ROSTER: &str = "jabber:iq:roster";
+
+/// One-time prekeys out at any time, given and not yet used: beyond this askers get none, so that
+/// nobody can drain them. Each of a hundred contacts may open a session with every suite.
+const MAX_GIVEN: usize = 400;
+
+impl Draft<'_> {
+    /// Answers a request for keys. Whether it was one.
+    pub(super) fn serve(&mut self, iq: &Element<'_>) -> Result<bool, Error> {
+        if iq.child(NS, "keys").is_none() {
+            return Ok(false);
+        }
+        let (Some(from), Some(id)) = (iq.attr("from"), iq.attr("id")) else { return Ok(false) };
+        let Ok(asker) = Address::parse(from) else { return Ok(false) };
+        if !self.is_friend(&asker.bare)? {
+            // To others a full JID must not tell that it is there.
+            return Ok(false);
+        }
+        let own = self.own()?;
+        if own.left || own.record.as_slice().is_empty() {
+            // The application's answer to what it does not know is the right one.
+            return Ok(false);
+        }
+        let (jid, record) = (own.jid.clone(), own.record.as_slice().to_vec());
+        let list = self.contact(&jid)?.map_or_else(Vec::new, |contact| contact.list.as_slice().to_vec());
+        let prekeys = self.give()?;
+        let prekeys: Vec<&[u8]> = prekeys.iter().map(Vec::as_slice).collect();
+        let answer = Element::new("jabber:client", "iq")
+            .with_attr("type", "result")
+            .with_attr("id", id.to_owned())
+            .with_attr("to", from.to_owned());
+        let mut stanza = write_stanza(&answer);
+        let end = stanza.strip_suffix("/>").map(str::len).ok_or(Misuse::Record)?;
+        stanza.truncate(end);
+        stanza.push('>');
+        stanza.push_str(&pep::answer_keys(&record, &list, &prekeys));
+        stanza.push_str("</iq>");
+        self.send(stanza, None)?;
+        self.unsettled = true;
+        Ok(true)
+    }
+
+    /// One one-time prekey of each algorithm, never to be given again.
+    fn give(&mut self) -> Result<Vec<Vec<u8>>, Error> {
+        let mut out: Vec<Vec<u8>> = Vec::new();
+        let mut had = Vec::new();
+        let forget_at = self.now.after(ONE_TIME_GRACE);
+        let ids = self.state.one_time.all_keys();
+        let mut given = 0;
+        for id in &ids {
+            given += usize::from(self.state.one_time.get(id)?.is_some_and(|key| key.given));
+        }
+        for id in ids {
+            let Some(key) = self.state.one_time.get(&id)? else { continue };
+            let kind = (key.kem, key.key.algorithm);
+            if given >= MAX_GIVEN || key.given || key.signed.as_slice().is_empty() || had.contains(&kind) {
+                continue;
+            }
+            had.push(kind);
+            out.push(key.signed.as_slice().to_vec());
+            if let Some(key) = self.state.one_time.get_mut(&id)? {
+                key.given = true;
+                key.forget_at = forget_at;
+            }
+        }
+        Ok(out)
+    }
+
+    pub(super) fn roster(&mut self, jid: &str, subscription: Subscription) -> Done {
+        let jid = Address::parse(jid).map_err(|_| Misuse::Jid)?.bare;
+        self.subscribe(&jid, subscription)
+    }
+
+    fn subscribe(&mut self, jid: &BareJid, subscription: Subscription) -> Done {
+        let friend = matches!(subscription, Subscription::Both | Subscription::From);
+        if self.contact(jid)?.is_some_and(|contact| contact.friend) != friend {
+            self.contact_mut(jid)?.friend = friend;
+        }
+        Ok(())
+    }
+
+    /// Roster results and pushes pass; the engine only notes the subscriptions.
+    pub(super) fn read_roster_push(&mut self, iq: &Element<'_>) -> Done {
+        let kind = iq.attr("type");
+        let (true, Some(query)) = (matches!(kind, Some("set" | "result")), iq.child(ROSTER, "query")) else {
+            return Ok(());
+        };
+        let own = self.own()?.jid.clone();
+        // Only the own account pushes (RFC 6121, section 2.1.6).
+        let mine = match iq.attr("from").map(Address::parse) {
+            None => true,
+            Some(from) => from.is_ok_and(|from| from.bare == own),
+        };
+        if !mine {
+            self.reject(None, Misbehaviour::WrongSubject);
+            return Ok(());
+        }
+        for item in query.elements().filter(|item| item.is(ROSTER, "item")) {
+            let Some(Ok(jid)) = item.attr("jid").map(Address::parse) else { continue };
+            let subscription = match item.attr("subscription") {
+                Some("both") => Subscription::Both,
+                Some("from") => Subscription::From,
+                Some("to") => Subscription::To,
+                Some("remove") => Subscription::Remove,
+                _ => Subscription::None,
+            };
+            self.subscribe(&jid.bare, subscription)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,110 @@
+//! All tables of an engine.
+
+use zeroize::Zeroizing;
+
+use crate::engine::records::{
+    Accepted, Acknowledged, Arrival, Ask, Contact, Counters, Device, InboxItem, OneTime, Opening, OutboxItem,
+    Own, OwnPrekeys, Request, WaitingSend,
+};
+use crate::env::Timestamp;
+use crate::error::Misuse;
+use crate::jid::BareJid;
+use crate::session::{Session, SkippedBlock};
+use crate::store::RecordKey;
+use crate::store::table::{Record, Table};
+
+/// A field for each table, and what is done to all of them.
+macro_rules! tables {
+    ($($name:ident: $record:ty),* $(,)?) => {
+        /// What an engine knows: stored records and the draft of the step over them.
+        #[derive(Default)]
+        pub(crate) struct State {
+            pub(crate) generation: u64,
+            /// The latest time seen.
+            pub(crate) seen: Timestamp,
+            $(pub(crate) $name: Table<$record>,)*
+        }
+
+        impl State {
+            pub(crate) fn collect(&self, changes: &mut Vec<(RecordKey, Option<Zeroizing<Vec<u8>>>)>) {
+                $(self.$name.collect(changes);)*
+            }
+
+            pub(crate) fn commit(&mut self) {
+                $(self.$name.commit();)*
+            }
+
+            pub(crate) fn roll_back(&mut self) {
+                $(self.$name.roll_back();)*
+            }
+
+            pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
+                [$(self.$name.next_deadline()),*].into_iter().flatten().min()
+            }
+
+            pub(crate) fn load(&mut self, key: &RecordKey, value: Option<&[u8]>) -> Result<(), Misuse> {
+                let (kind, rest) = key.as_bytes().split_first().ok_or(Misuse::Record)?;
+                let result = match *kind {
+                    $(<$record>::KIND => self.$name.load(rest, value),)*
+                    _ => return Err(Misuse::Record),
+                };
+                result.map_err(|_| Misuse::Record)
+            }
+
+            /// Deletes everything.
+            pub(crate) fn clear(&mut self) {
+                $(self.$name.clear();)*
+            }
+        }
+    };
+}
+
+tables! {
+    own: Own,
+    counters: Counters,
+    prekeys: OwnPrekeys,
+    accepted: Accepted,
+    one_time: OneTime,
+    contacts: Contact,
+    devices: Device,
+    sessions: Session,
+    skipped: SkippedBlock,
+    outbox: OutboxItem,
+    acknowledged: Acknowledged,
+    inbox: InboxItem,
+    waiting: WaitingSend,
+    requests: Request,
+    asks: Ask,
+    openings: Opening,
+    arrivals: Arrival,
+}
+
+impl State {
+    pub(crate) fn is_evictable(key: &RecordKey) -> bool {
+        key.as_bytes().first().is_some_and(|kind| [Session::KIND, SkippedBlock::KIND].contains(kind))
+    }
+
+    pub(crate) fn evict_idle(&mut self, before: Timestamp) {
+        let idle = self.sessions.in_memory().filter(|(_, session)| session.last_used() < before);
+        let idle: Vec<_> = idle.map(|(key, _)| key.clone()).collect();
+        for key in idle {
+            self.sessions.evict(&key);
+            for block in self.skipped.keys((key.2, 0, 0)..=(key.2, u32::MAX, u32::MAX)) {
+                self.skipped.evict(&block);
+            }
+        }
+    }
+
+    /// After a restart there is no connection until the caller says so.
+    pub(crate) fn restarted(&mut self, account: &BareJid) -> Result<(), Misuse> {
+        if let Some(own) = self.own.get_mut(&()).map_err(|_| Misuse::Record)? {
+            if own.jid != *account {
+                return Err(Misuse::Record);
+            }
+            own.connected = false;
+            own.restarted = true;
+            self.own.commit();
+        }
+        Ok(())
+    }
+}

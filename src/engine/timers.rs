@@ -1,0 +1,57 @@
+//! What is due at a tick.
+
+use crate::engine::draft::{Done, Draft};
+use crate::step::{SendError, Token};
+
+impl Draft<'_> {
+    pub(super) fn tick(&mut self) -> Done {
+        for id in self.state.requests.due(self.now) {
+            self.request_timed_out(&id)?;
+        }
+        for id in self.state.asks.due(self.now) {
+            if let Some(ask) = self.state.asks.get(&id)?.cloned() {
+                self.state.asks.remove(&id);
+                self.agent_failed(&ask)?;
+            }
+        }
+        for order in self.state.waiting.due(self.now) {
+            self.waited_enough(order)?;
+        }
+        for sequence in self.state.prekeys.due(self.now) {
+            self.forget_prekeys(sequence);
+        }
+        for id in self.state.one_time.due(self.now) {
+            self.state.one_time.remove(&id);
+        }
+        let now = self.now.as_millis();
+        if self.own()?.agent_retry_at.is_some_and(|at| at <= now) {
+            self.own_mut()?.agent_retry_at = None;
+        }
+        Ok(())
+    }
+
+    /// Private prekeys go, and with them the list of the flights that used them.
+    pub(super) fn forget_prekeys(&mut self, sequence: u32) {
+        self.state.prekeys.remove(&sequence);
+        for key in self.state.accepted.keys((sequence, [0; 32])..=(sequence, [0xFF; 32])) {
+            self.state.accepted.remove(&key);
+        }
+    }
+
+    fn waited_enough(&mut self, order: u64) -> Done {
+        let Some(waiting) = self.state.waiting.get(&order)?.cloned() else { return Ok(()) };
+        if waiting.level == 0 {
+            // The advert it waited for was not verified in time. Let the policy decide without.
+            self.drop_pending(&waiting.to)?;
+            self.flush(&waiting.to)?;
+            if let Some(waiting) = self.state.waiting.get_mut(&order)? {
+                // Others go before it.
+                waiting.give_up = self.now.after(super::send::UNDECIDED);
+            }
+            return Ok(());
+        }
+        self.state.waiting.remove(&order);
+        self.fail(Token(waiting.token), SendError::NoKeys);
+        self.flush(&waiting.to)
+    }
+}

@@ -1,0 +1,19 @@
+//! The manual: what is on the wire, how to build a client on this crate, and what it protects against.
+//!
+//! These modules hold text and no code.
+//!
+//! | chapter | for whom |
+//! |---|---|
+//! | [`specification`] | who writes a second implementation |
+//! | [`guide`] | who writes a client |
+//! | [`security`] | who has to say what a user may rely on |
+//! | [`defaults`] | who wants to change a default, or to know why a bound is what it is |
+//! | [`deviations`] | who knows the design this began from |
+
+#![expect(clippy::doc_markdown, reason = "prose, full of names")]
+
+pub mod defaults;
+pub mod deviations;
+pub mod guide;
+pub mod security;
+pub mod specification;

@@ -1,0 +1,50 @@
+//! Where the code departs from the design it began from, or makes it precise, and why.
+//!
+//! # On the wire
+//!
+//! | design | code | why |
+//! |---|---|---|
+//! | two simultaneous handshakes: the smaller session id wins while neither is answered, else the higher counter | one rule: higher counter, then smaller session id | "answered" is not the same on both sides at one time. Counters count on from the highest seen or sent, as Lamport's clocks do, so crossing handshakes have equal counters and later ones higher. Both sides come to the same, whatever the order of arrival |
+//! | device id of 32 bits | 30 bits | two flags of a recipient stand in the same four bytes: own account, and flight |
+//! | one account bit | a second bit says that a flight follows in an entry | new and old sessions can stand in one wrapped message |
+//! | type byte for direct | three: direct, direct with flight, wrapped | the receiver need not guess whether a flight is there |
+//! | wrapped payload under the session's suite | the payload names its suite | sessions of one message may have different suites, the payload has one |
+//! | one agreement key, one signed prekey | one for each algorithm, with its number | a suite with another group needs no second certificate |
+//! | ranking in the registry | the first of the initiator's list that the responder has | no common registry is needed for private suites |
+//! | the list fetched beside the records | after the records | the key that verifies it is in the certificates |
+//! | list without account key | the list carries the digest of the account key | it says for itself by whom it is |
+//! | digest of the epoch's names in the suite's hash | digests that name structures are SHA-256 in all suites | they are read across suites |
+//! | MixHash(KEM public key, ciphertext) | two MixHash | one step, one thing |
+//! | offers and answers never in a first message | never in the initiator's first chain | the same, and said so that a repeated flight is covered |
+//! | associated data without the bytes before the header | the prefix is in it | a repeated flight, the tag and the recipient cannot be changed |
+//! | inner id whenever something refers to it | in contents of kind 2 | a plain text stays within its 32 bytes |
+//! | short secrets under a long hash: not said | filled up with zeros | HMAC does the same; some libraries refuse short keys |
+//! | grease in adverts | that of the record's suite list | the two lists can be compared |
+//!
+//! # In conduct
+//!
+//! | design | code | why |
+//! |---|---|---|
+//! | an unknown resumption name: refused, and the responder opens its own handshake | the same; if its own flight had no answer either, it names no secret | else each side would go on to name what the other does not know |
+//! | first-flight grace not fixed | 32 days | a record is good for 30 |
+//! | one-time prekeys by access policy | to those who may see presence, and the own account | the policy by class is to come |
+//! | the responder answers at once | to those who may see presence | to others it would be a receipt |
+//! | sessions of a retired device close | when a list that names the device is taken | a device the list does not know yet may be newer than the list |
+//! | a handshake that names a superseded secret is an event | an old name within the kept five; the one before the current is let through if the last step was one's own | the peer may not have seen that step |
+//! | one session state for handshake and ratchet | the responder's first ratchet key is its signed prekey, the root step lazy | a step is made when something is sent, so no key is made for nothing |
+//! | an offer is the offerer's first thing in each chain | prepared after the root step of that chain | so the epoch of the message is the one before |
+//!
+//! # Not yet there
+//!
+//! The numbers are reserved where the design gave them: content kinds 3 and 4, stanza kinds presence and iq,
+//! the *linking* flag, attestations in the record.
+//!
+//! * Protection of iq and presence, detached authentication, authenticated presence.
+//! * Carbons and archives: forwarded copies pass as they are. So a device does not read yet what another of the
+//!   same account sent.
+//! * Control messages *list version* and *resend request* are read and never sent.
+//! * A device that another of its account has retired does not stop by itself.
+//! * Linking, verification between people, trust states beyond first use, attestations.
+//! * Access classes, offers to strangers, puzzles.
+//! * Files, media, the watch for clear-text channels.
+//! * Notes of a step for logs.

@@ -1,0 +1,156 @@
+//! How to build a client on this crate.
+//!
+//! The whole integration is a loop, two hooks, a store and a timer. The loop is on the crate's first page, as
+//! code that is compiled.
+//!
+//! # The parts
+//!
+//! | part | what it does |
+//! |---|---|
+//! | connection | after binding, hand in `Input::Connected`; when the stream is gone, `Input::Disconnected` |
+//! | hook in | every stanza that comes, before the library matches its own iqs, as `Input::Received` |
+//! | hook out | every stanza the client wants to send, as `Input::Outgoing` |
+//! | store | the closure given to `Step::persist` applies the batch, wholly or not at all |
+//! | timer | when `Engine::next_wakeup` has come, hand in `Input::Tick`; ask for it anew after each step |
+//! | key agent | answers `Effect::Ask`; `LocalAgent` does it within the process |
+//!
+//! # To begin
+//!
+//! Make a `LocalAgent` (or connect to another agent), and keep its bytes where the client keeps secrets. Make a
+//! `Config` with the account's bare JID and the agent's identity. `Engine::new` makes the engine of a new
+//! device; `Engine::restore` takes back what the store has. Both are the same afterwards: an engine goes on
+//! from whatever it finds.
+//!
+//! The identity of one device must not be used by two engines at once. A second device of the same account gets
+//! an agent of its own: `LocalAgent::for_new_device`.
+//!
+//! Hand in the roster: each entry as `Input::Roster`, from the cache, before the first messages. Pushes and
+//! results that come through `Input::Received` are read by the engine itself. Who may see the user's presence
+//! gets automatic answers and one-time prekeys; nobody else.
+//!
+//! # Connecting
+//!
+//! `Connected { resumed: false }`: what was not acknowledged is sent again, byte for byte, and open requests
+//! are given up. `Connected { resumed: true }` (XEP-0198): nothing is sent again, for the stream does it.
+//!
+//! Send the user's presence through the hook as any other stanza. The engine adds the advert; on a new device
+//! it holds the presence for up to 20 seconds until keys are published, and says so with `Waiting`. Send it
+//! anew after each connection that was not resumed.
+//!
+//! # Sending
+//!
+//! ```text
+//! Outgoing { stanza, token, need }
+//! ```
+//!
+//! The token is a number of your own. Each token of a message ends in exactly one of
+//!
+//! | effect | meaning |
+//! |---|---|
+//! | `Pass` | send the stanza as you handed it in: it is not protected |
+//! | `Sent` | it is protected and stored; its bytes are in a `Send` |
+//! | `Failed` | it was not sent, and why |
+//!
+//! Before that there may be `Waiting`. After `Sent` there may be one `Failed` with `SendError::Bounced`.
+//!
+//! `need` says what the stanza needs:
+//!
+//! * `Need::Policy`: encrypted to accounts that are known to encrypt, else in clear.
+//! * `Need::Encrypted(level)`: encrypted with at least that level, or not sent.
+//! * `Need::Clear(consent)`: in clear although the account is known to encrypt. The consent comes only with the
+//!   event that warned of its clear text.
+//!
+//! `Engine::outlook` tells in advance what would become of a message: the padlock. `Sent` carries the coverage:
+//! which devices can read it, which cannot, and how many resources of the contact showed no advert.
+//!
+//! # Receiving
+//!
+//! | effect | what to do |
+//! |---|---|
+//! | `Pass` | use the stanza that came, as unprotected |
+//! | `Deliver` | show the stanza it carries as protected, store it, then hand in `Input::Taken(id)` |
+//! | neither | nothing: it was for the engine, or it was refused |
+//!
+//! A delivered stanza replaces the one that came. `Context` tells who sent it; show that and not the stanza's
+//! resource. If `id_protected` is false, do not let receipts or corrections refer to the stanza's id. `again`
+//! is true if it may have been delivered before: look at what you stored.
+//!
+//! # The other effects
+//!
+//! | effect | what to do |
+//! |---|---|
+//! | `Send` | put the bytes on the stream, unchanged; when the server has them, hand in `Input::Acknowledged(id)` |
+//! | `Ask` | give the request to the key agent; its reply comes back as `Input::Agent`, now or in five minutes |
+//! | `Notify` | show or log the event; `KeyChanged`, `ClearText` and `AdvertMissing` are for the user |
+//!
+//! Acknowledge with XEP-0198, or with the answer to a ping that was sent after the stanza. What is never
+//! acknowledged is sent again at each connection, and after a thousand the engine takes no more.
+//!
+//! # Order
+//!
+//! * Carry effects out in the order of the vector, and vectors in the order of their steps.
+//! * Hand in stanzas in the order in which they came. One input at a time: a step borrows the engine.
+//! * With XEP-0198, count a stanza as handled after `persist`, not before.
+//! * Do not hand in another input from within the loop over effects. Put it behind.
+//!
+//! # The store
+//!
+//! A batch is a set of records to put or delete and the generation that it builds on. Apply it in one transaction:
+//!
+//! ```text
+//! begin;
+//! update engine set generation = :generation where generation = :expected;   -- exactly one row, else roll back
+//! insert or replace / delete for each change;
+//! commit;
+//! ```
+//!
+//! Values are secrets: encrypt the database or keep it where only the user can read it.
+//! `store::contract::check` tests a store. For an asynchronous store there is `Step::persist_async`. If its
+//! future is dropped, the batch may have been applied or not: restore the engine.
+//!
+//! **After a store conflict.** If the store refuses because the generation is another, another process has
+//! written (a push extension, a second instance). This engine can store nothing more, so it can send nothing
+//! more. Drop it, read the store, `Engine::restore`, go on. Nothing is lost: what the step would have done has
+//! not happened. Hand the input in again.
+//!
+//! **After another failure** of the store (disk full), nothing has changed either. Hand the input in again later.
+//!
+//! **Several processes** can share a store in this way, one at a time: restore, handle, drop.
+//!
+//! # Restart
+//!
+//! After `Engine::restore`, the first step gives again what may have been lost with the effects of the last
+//! one: `Deliver` with `again` for all that was not taken, `Ask` for all requests open, `Send` and `Sent` for
+//! what was not acknowledged. The first input is best `Connected`. Hand in again the stanzas whose token had
+//! not ended; a token that the engine knows is not sent twice.
+//!
+//! # Backups
+//!
+//! A backup of the store is older than what peers have seen. After restoring one, hand in `Command::Restored`
+//! *first*. The engine then drops what must not be used again and opens new sessions. Messages that were under
+//! way are lost to this device. Without that command the state may repeat keys; suite 0x0003 limits the harm.
+//!
+//! # Time
+//!
+//! `Env::now` is the wall clock. If it goes back, the engine takes it as standing still. A clock that is wrong
+//! by more than a day makes certificates and adverts of others invalid.
+//!
+//! # Large accounts
+//!
+//! Sessions and skipped keys can be left out of memory: `Engine::restore_some` with only their keys,
+//! `Engine::evict_idle`. If one is needed, an input fails with `Error::NotLoaded` and has changed nothing;
+//! `Engine::load` the records it names and hand the input in again. A client that restores everything never
+//! sees this.
+//!
+//! # Errors
+//!
+//! `Engine::handle` gives `Err` for a mistake of the client (`Misuse`) and for `NotLoaded`. Whatever the
+//! network sends gives `Ok`: a bad stanza is an event `Rejected`.
+//!
+//! # What to show a user
+//!
+//! * A padlock from `outlook` before sending and from `Protection` after receiving. Never draw it from anything else.
+//! * A changed key: nothing goes to the contact until the user accepts with `Command::AcceptKey`. Say that it
+//!   may be a new installation, or an attack.
+//! * Clear text of a contact that encrypts: show it as such, apart from protected text.
+//! * Devices left out of a message, if it matters.

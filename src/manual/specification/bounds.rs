@@ -1,0 +1,85 @@
+//! Every number that limits something, with its reason.
+//!
+//! Those under *must* are part of the protocol: a peer relies on them. The others are this implementation's,
+//! and another may have its own.
+//!
+//! # Must
+//!
+//! | what | bound | reason |
+//! |---|---|---|
+//! | device id | 1 to 2^30 - 1 | two bits of a recipient's number are flags |
+//! | length of a vector | 2^30 - 1 | RFC 9420 |
+//! | keys of one kind in a structure | 8, one of each algorithm | no more algorithms than suites |
+//! | suite numbers in a record or advert | 18 | twice what is sent, grease included |
+//! | suite numbers in a payload | 32 | the same, with room |
+//! | extensions in a structure | 16 | far more than are defined |
+//! | certificate | 1,024 bytes | a record, which has 2 KiB, holds one |
+//! | record | 2,048 bytes | servers take PEP items of this size everywhere |
+//! | device list | 4,096 bytes, 32 devices | few people have ten devices |
+//! | one-time prekey | 4,096 bytes | a KEM key and a long JID |
+//! | advert | 512 bytes taken, 250 of XML sent | it is in every presence |
+//! | application name of a key | 255 bytes | as in SSHSIG |
+//! | sealed payload of a flight | 8,192 bytes | a certificate, lists, extensions |
+//! | header fields | 4,096 bytes | an offer, an answer, and as much again |
+//! | message numbers | 2^30 - 1 | they keep to four bytes |
+//! | recipients of a stanza | 64 | all devices of two accounts |
+//! | inner id | 255 bytes | clients' own have 5 to 40 |
+//! | content, padded | 184,320 bytes | in base64 it leaves 16 KiB of a stanza |
+//! | stanza | 262,144 bytes | what the common servers take |
+//! | skipped keys for one message | 1,000 | a third of a millisecond of work; more than a server drops |
+//! | clock tolerance | 1 day | time zones make up to 14 hours |
+//! | advert's life | 7 days, 8 taken | a stolen one could be shown for ever |
+//!
+//! # Reading XML
+//!
+//! | what | bound | reason |
+//! |---|---|---|
+//! | depth | 64 elements | archived messages with formatting have about 12; any stack holds it |
+//! | attributes of an element | 32 | XMPP's have up to a dozen; each is compared with each |
+//! | elements and texts of a stanza | 16,384 | a roster of 4,000 contacts has fewer |
+//! | declarations in scope | 128 | each name is looked up among them |
+//! | JID | 3,071 bytes | RFC 7622 |
+//!
+//! # This implementation's
+//!
+//! | what | bound | reason |
+//! |---|---|---|
+//! | skipped keys stored for a session | 2,000 | two full gaps, 72 KB |
+//! | their life | 30 days, 5 later chains | archives are read long before |
+//! | recent chains remembered | 4 | to tell what comes again from a forgery |
+//! | resumption secrets kept | 5 | the sides are one step apart; the older tell a rollback |
+//! | sessions for one device | 4 | the live one, and what is still under way |
+//! | life of an old session | 30 days | what offline stores hold back |
+//! | heartbeat | 50 messages | heals a reader, costs two in a hundred |
+//! | KEM epoch | 32 messages or a day | a new epoch within 20 round trips of a dialogue |
+//! | flights waiting for the key agent | 32, from all peers | each holds a stanza and costs two requests |
+//! | stanzas behind one of them | 32 | the same |
+//! | accepted flights for a record | 10,000 | then the prekeys rotate, so the list stays bounded |
+//! | one-time prekeys ready | 8 of each algorithm | a few contacts at once; made anew in the background |
+//! | one-time prekeys out | 400 | nobody can drain them |
+//! | one-time prekeys in an answer | 16 | one of each algorithm |
+//! | unverified adverts of an account | 8 | a stranger's devices |
+//! | resources of an account | 16 | the oldest is forgotten |
+//! | stanzas waiting or unacknowledged | 1,000 | more than a person sends in days offline |
+//! | stanzas delivered and not taken | 10,000 | an application that takes none is broken; then each input fails as misuse |
+//! | acknowledged ids kept | 64 | so that an error finds its token |
+//! | prekeys in a request to the agent | 128 | a store that ran empty |
+//!
+//! # Times
+//!
+//! | what | time | reason |
+//! |---|---|---|
+//! | certificate | 1 year, renewed 90 days before | a device that is rarely on stays certified |
+//! | record | rotated after 7 days, good for 30 | a device off for a month can be written to |
+//! | superseded prekeys | kept 32 days | the record's life, clocks, offline stores |
+//! | given one-time prekeys | kept 32 days | the flight may lie in an offline store |
+//! | advert renewed | at 3.5 days | half its life |
+//! | presence sent again | at most hourly | it goes to the whole roster |
+//! | presence held for its advert | 20 seconds | then it goes without |
+//! | request to a peer | 20 seconds | some clients never answer |
+//! | request to the key agent | 5 minutes | it may have to ask its user |
+//! | agent or publication tried again | after 1 hour, or at the next connection | no flood |
+//! | keys believed fresh | 10 minutes | a send does not ask for each message |
+//! | a message waits for keys | 7 days | then it fails |
+//! | an undecided message waits | 1 minute | its peer's advert is being verified |
+//! | a handshake because of misunderstanding | hourly for a device | no loop |

@@ -1,0 +1,81 @@
+//! What an implementation does over time: which key it believes, which session it uses, what it does by itself.
+//!
+//! # Account keys
+//!
+//! The first account key that a verified record or handshake of an account shows is taken as its key. Another
+//! one later raises an event and is not taken: nothing is sent to the account, nothing of the new key's devices
+//! is used, until the user accepts it by its digest. Then the old key's devices, sessions and list go. The same
+//! account key under another JID raises an event.
+//!
+//! # Sticky
+//!
+//! An account is sticky once an advert of it has been verified through its record, or a handshake of it
+//! accepted. It stays so until a tombstone signed by its account key, or the user's explicit command. From then
+//! on, under the default policy,
+//!
+//! * a message to it is sent encrypted, waits or fails, and never goes out in clear,
+//! * a clear message of it (a chat or normal one with a body and no sign of another encryption) raises an event,
+//! * an available presence without advert, from a resource that had shown a device, raises an event.
+//!
+//! An older record or list than the known one, if it was *fetched*, raises an event. An older advert does not.
+//!
+//! # Which session is live
+//!
+//! For each device one session is *live*: what is sent to it is sealed there. All others only open. Each
+//! session has the counter of its handshake.
+//!
+//! ```text
+//! a new session becomes live if there is none,
+//! or if its counter is higher than that of the live one,
+//! or if the counters are equal and its id is smaller (as bytes)
+//! ```
+//!
+//! Two handshakes that cross have the same counter, for each side counts on from the highest it has seen or
+//! sent. Both sides then take the session with the smaller id. Otherwise the later handshake has the higher
+//! counter. Both sides apply this one rule when a session is made, so they come to the same, in whatever order
+//! the stanzas arrive.
+//!
+//! Besides the live session, up to three older ones are kept for a device; those over a month old go when a new
+//! one comes. A flight that is accepted ends a handshake of one's own with that device that is still waiting
+//! for prekeys or the key agent.
+//!
+//! # Replays
+//!
+//! * For each record, as long as its private prekeys are kept, the SHA-256 of each accepted `e` is kept with
+//!   the id of the session it made, written in the batch that stores the session. A known `e` with its session
+//!   present is a message of that session; without, it is a duplicate. This store is all that stops the replay
+//!   of a flight without one-time prekeys.
+//! * After 10,000 accepted flights the prekeys are replaced.
+//! * A one-time prekey is deleted in the same batch; a second flight that names it is refused for want of the prekey.
+//! * A message whose key has been used is a duplicate, an event and no error.
+//!
+//! # Prekeys
+//!
+//! A device makes a new record every seven days. A record is good for peers for 30 days. The private halves of
+//! a superseded one are kept for 32 days more, and so is a one-time prekey that was given and not used.
+//!
+//! # Answers and own initiative
+//!
+//! What an implementation sends by itself:
+//!
+//! | what | when | to whom |
+//! |---|---|---|
+//! | an empty message | after a first flight was accepted | accounts that may see one's presence, own account |
+//! | an empty message | heartbeat | the same |
+//! | a handshake of one's own with an empty message | a flight named an unknown resumption secret | the same; once an hour for a device |
+//! | keys | a request | everybody; one-time prekeys only as above |
+//! | requests for keys | an unverified advert, something to send | the account |
+//!
+//! So a stranger never learns from an automatic message whether its own was read.
+//!
+//! # A state that was restored
+//!
+//! A device whose state was restored from a backup must not seal with it. It drops all own prekeys, published
+//! and one-time, and the list of accepted flights; it abandons its sending sessions; it makes a new record and
+//! advert with numbers past all that it can have used, as are its prekey ids; it opens new handshakes, which
+//! name the resumption secrets that it still has. The peer sees that they are old.
+//!
+//! # Leaving
+//!
+//! A device that leaves for the whole account has a tombstone signed, publishes it, takes back its record and
+//! deletes everything else. A peer that sees the tombstone stops being bound to encrypt, and an event says so.

@@ -1,0 +1,104 @@
+//! How a client learns that another speaks this protocol, and gets its keys.
+//!
+//! # Advert
+//!
+//! A device puts an element into its broadcast presence, and into no other:
+//!
+//! ```xml
+//! <presence><e2e xmlns='urn:xmpp:e2e:0'>BASE64</e2e></presence>
+//! ```
+//!
+//! ```text
+//! struct {
+//!     uint8      version;              // 0
+//!     uint32     device;
+//!     uint32     sequence;
+//!     uint32     expiry;
+//!     uint16     suites<V>;            // those of the record
+//!     opaque     record[32];           // digest of the record
+//!     opaque     account[32];          // digest of the account key
+//!     uint32     list_version;
+//!     uint8      flags;                // 0
+//!     Extension  extensions<V>;
+//! } AdvertTBS;
+//! struct { AdvertTBS content; opaque signature<V>; } Advert;
+//! ```
+//!
+//! The device signing key signs, under the label `advert`, `AdvertTBS ‖ opaque jid<V>` with the account's bare
+//! JID. The JID itself is not sent: it is the sender of the presence. An advert with three suites and grease
+//! has 158 bytes; receivers take up to 512. An advert whose first byte is not 0 is of another version and
+//! refused as such.
+//!
+//! The expiry is seven days ahead. A receiver refuses an advert that expired more than a day ago, and one that
+//! claims to be good for more than eight days. A sender makes a new one at half its life, and when record or
+//! list change; it sends its last broadcast presence again for that at most once an hour. Flags are zero and
+//! ignored.
+//!
+//! To verify an advert: get a verified record whose digest it names; compare JID, device and account digest with the
+//! record's certificate; verify the signature; check the times of certificate, record and advert.
+//!
+//! * Before it is verified, an advert has no effect but a fetch of keys.
+//! * A lower sequence than one verified before is stale and ignored: servers delay and repeat presence.
+//! * The same sequence with other content is refused as equivocation.
+//! * Suites that the record lists and the advert of the same record does not raise an event.
+//! * A list version above the known one asks for a fetch of the list. If it cannot be had, an event says so.
+//! * Once an advert of an account has been verified, the account is *sticky*; see [`conduct`](super::conduct).
+//!
+//! Presence of type `unavailable` says nothing, for servers make it. An available presence without the element, from a
+//! resource that has shown a device, raises an event.
+//!
+//! # Nodes
+//!
+//! The keys are in PEP (XEP-0163) of the account:
+//!
+//! | node | item | payload |
+//! |---|---|---|
+//! | `urn:xmpp:e2e:0:device` | id: the device id in decimal; one for each device | `<device xmlns='urn:xmpp:e2e:0'>` base64 of the record `</device>` |
+//! | `urn:xmpp:e2e:0:devices` | id: `current`; the only one | `<devices xmlns='urn:xmpp:e2e:0'>` base64 of the list `</devices>` |
+//!
+//! They are published with the options `pubsub#access_model` = `open` and `pubsub#persist_items` = `true` and
+//! with no other, because servers refuse options that they do not know. A record is read back after
+//! publication. An advert that names a record or list must not be sent before both are published, or
+//! publication has failed and an event has said so.
+//!
+//! A reader asks for all items of the node, and takes at most 32. It looks at payloads and not at item ids: the record
+//! says whose it is.
+//!
+//! A device that connects reads the account's list first and signs a new one only if the list does not accept its own
+//! certificate. If the list it finds is older than its own, it publishes its own again.
+//!
+//! # Keys from the device itself
+//!
+//! ```xml
+//! <iq type='get' id='…' to='bob@example.org/desk'><keys xmlns='urn:xmpp:e2e:0'/></iq>
+//!
+//! <iq type='result' id='…' from='bob@example.org/desk'>
+//!   <keys xmlns='urn:xmpp:e2e:0'>
+//!     <record>BASE64</record>
+//!     <devices>BASE64</devices>
+//!     <prekey>BASE64</prekey>
+//!     <prekey>BASE64</prekey>
+//!   </keys>
+//! </iq>
+//! ```
+//!
+//! `record` is the current record, `devices` the list if the device has one, each `prekey` a one-time prekey. A device
+//! gives one one-time prekey of each kind and algorithm, to accounts that may see its presence (roster subscription
+//! `from` or `both`) and to its own account, and none to others. Readers take at most 16. A device without a record
+//! leaves the request to the client, which answers as to any request it does not know.
+//!
+//! # Order of a fetch
+//!
+//! One request is outstanding for each account. A fetch asks, each at most once:
+//!
+//! 1. for the records, in PEP;
+//! 2. for the list, in PEP, if there is none or a higher version has been named, and if a device of the account
+//!    is known by now;
+//! 3. the device itself, at an available resource that has shown an advert, if an advert is still unverified or
+//!    the list still missing.
+//!
+//! A request without answer fails after 20 seconds. An answer counts only if its id and its `from` are those of the
+//! request; for requests to the own account the `from` may be absent or the own bare JID, with or without resource. Ids
+//! have a random part.
+//!
+//! What a fetch found, or did not find, is believed for ten minutes before a message to be sent asks again.

@@ -1,0 +1,130 @@
+//! The signed structures of accounts and devices.
+//!
+//! The account key signs certificates and the device list. The signing key of a device signs its record, its
+//! one-time prekeys and its adverts. All are `struct { T content; opaque signature<V>; }` with the labels of
+//! [`encoding`](super::encoding).
+//!
+//! # Keys
+//!
+//! ```text
+//! struct { uint16 algorithm; opaque key<V>; } PublicKey;
+//! struct { PublicKey key; opaque application<V>; } AccountKey;
+//! ```
+//!
+//! `application` is empty, unless the account key is on hardware that signs for a named application; then it is that
+//! name, at most 255 bytes. The digest of an account key is `SHA-256(AccountKey)`. It names the key everywhere.
+//!
+//! A device has a signing key and, for each agreement algorithm of its suites, an agreement key. No key serves two
+//! purposes: a signing key equal to the account key is refused. Nothing is converted between curves.
+//!
+//! In every list of keys: at most eight, no two of one algorithm. A key of an unknown algorithm is kept and ignored. A
+//! key of a known algorithm that is not valid makes the whole structure invalid. A signature by a key of an unknown
+//! algorithm cannot be verified: the structure is refused as unreadable.
+//!
+//! # Certificate
+//!
+//! ```text
+//! struct {
+//!     opaque      jid<V>;              // the account's bare JID, as prepared
+//!     AccountKey  account;
+//!     uint32      device;
+//!     PublicKey   signing_key;
+//!     PublicKey   agreement_keys<V>;
+//!     uint8       flags;               // 1: linking
+//!     uint32      not_before;
+//!     uint32      not_after;
+//!     uint32      serial;
+//!     Extension   extensions<V>;
+//! } CertificateTBS;
+//! ```
+//!
+//! Signed by `account`. At most 1,024 bytes with the signature; 209 for `alice@example.com` and one agreement key.
+//!
+//! * It holds from a day before `not_before` to a day after `not_after`; `not_after` must not be before `not_before`.
+//! * A certificate with the flag *linking* is good for linking a device only. Everything in this version refuses it
+//!   as `wrong subject`. Other flags are ignored.
+//! * The serial rises with each certificate of a device. A certificate may follow another of the same account, account
+//!   key and device only if its serial is higher or its bytes are the same. A lower serial is a rollback, an equal one
+//!   with other bytes an equivocation.
+//!
+//! # Device list
+//!
+//! ```text
+//! enum { live(1), retired(2), (255) } DeviceState;
+//! struct { uint32 device; uint32 lowest_serial; DeviceState state; } DeviceEntry;
+//! struct {
+//!     opaque       jid<V>;
+//!     opaque       account[32];        // digest of the account key
+//!     uint32       version;
+//!     DeviceEntry  entries<V>;
+//!     uint8        flags;              // 1: tombstone
+//!     Extension    extensions<V>;
+//! } ListTBS;
+//! ```
+//!
+//! Signed by the account key. At most 4,096 bytes and 32 entries, no device twice. The key to verify it with is the one
+//! in any verified certificate of the account; therefore a fetch asks for records before it asks for the list.
+//!
+//! A certificate is *accepted* by a list of the same account and account key if the list is no tombstone, holds the
+//! device as live, and the serial is at least `lowest_serial`. A device that is not in the list is treated as retired.
+//!
+//! A list may follow another only if its version is higher, or its bytes are the same, and if it takes nothing back:
+//!
+//! * a device that was retired must not be live,
+//! * the lowest serial of a device that is still live must not fall,
+//! * a tombstone must stay one.
+//!
+//! Otherwise it is a rollback, or an equivocation for the same version with other bytes. Entries of retired devices may
+//! be left out of a later list.
+//!
+//! A tombstone says that the account has left the protocol. When a list is taken that does not let a device live which
+//! it names, all sessions with that device are closed: deleted, with what is stored for them.
+//!
+//! # Device record
+//!
+//! ```text
+//! struct { uint16 algorithm; uint32 id; opaque key<V>; } Prekey;
+//! struct {
+//!     opaque     certificate<V>;       // exact bytes, with signature
+//!     uint16     suites<V>;            // the preferred first, with grease
+//!     Prekey     signed_prekeys<V>;    // one for each agreement algorithm
+//!     Prekey     kem_prekeys<V>;       // one for each KEM: the last resort
+//!     opaque     attestations<V>;      // where attestations are; empty in this version
+//!     uint32     sequence;
+//!     uint32     expiry;
+//!     Extension  extensions<V>;
+//! } RecordTBS;
+//! ```
+//!
+//! Signed by the signing key in the certificate. At most 2,048 bytes; a hybrid one has between 1,500 and 1,600.
+//! At most 18 suite numbers and 16 extensions. The id of a prekey is not zero, and no id of a device is ever
+//! used for another key; signed prekeys, KEM prekeys and one-time prekeys count together.
+//!
+//! To verify a record: verify the certificate (signature by its own account key, time), compare its JID with
+//! the account that the record was fetched for, verify the record's signature, check its keys and its expiry
+//! (with a day of tolerance). That the account key is the one that is known is another question: see
+//! [`conduct`](super::conduct).
+//!
+//! A record may follow another of the same device only if its certificate may follow the other's and its sequence is
+//! higher, or its bytes are the same.
+//!
+//! A record changes when prekeys rotate, when the certificate is renewed and when the suites change; never when it is
+//! used. No one-time prekey is in it.
+//!
+//! # One-time prekey
+//!
+//! ```text
+//! enum { agreement(1), kem(2), (255) } PrekeyKind;
+//! struct {
+//!     opaque      jid<V>;
+//!     uint32      device;
+//!     uint32      id;
+//!     PrekeyKind  kind;
+//!     PublicKey   key;
+//! } PrekeyTBS;
+//! ```
+//!
+//! Signed by the device signing key. At most 4,096 bytes: 128 for X25519 and 1,281 for ML-KEM-768 under
+//! `alice@example.com`. JID and device must be those of the certificate that holds the signing key. Each is
+//! given to one asker, once. It has no time limit of its own; the giver keeps the private half for a while and
+//! then drops it.

@@ -1,0 +1,162 @@
+//! The element on the wire, and what is sealed in it.
+//!
+//! ```xml
+//! <message to='bob@example.org' type='chat' id='a1'>
+//!   <e xmlns='urn:xmpp:e2e:0'>BASE64</e>
+//!   <store xmlns='urn:xmpp:hints'/>
+//!   <encryption xmlns='urn:xmpp:eme:0' namespace='urn:xmpp:e2e:0'/>
+//! </message>
+//! ```
+//!
+//! (White space between the elements is for the reader of this page.)
+//!
+//! This version protects messages. An iq, a presence and a message of type `groupchat` or `error` are never protected.
+//!
+//! # The bytes
+//!
+//! | first byte | what follows |
+//! |---|---|
+//! | `0x01` | direct: a message to one device |
+//! | `0x02` | direct with flight |
+//! | `0x03` | wrapped: a message to several devices |
+//!
+//! Another first byte is of an unknown version.
+//!
+//! ```text
+//! direct:    uint8 = 1;  uint32 sender;  uint32 recipient;                 uint8 tag;  header;  ciphertext to the end
+//! first:     uint8 = 2;  uint32 sender;  uint32 recipient;  Flight flight; uint8 tag;  header;  ciphertext to the end
+//!
+//! wrapped:   uint8 = 3;  uint32 sender;  uint16 suite;  Entry entries<V>;  opaque commitment[32];  payload to the end
+//! Entry:     uint32 number;  [Flight flight;]  uint8 tag;  opaque body<V>
+//! body:      header;  ciphertext of the content key
+//! ```
+//!
+//! `number` is the device id of the recipient, with two flags in the top bits:
+//!
+//! | bit | meaning |
+//! |---|---|
+//! | 31 | the device is of the sender's own account; else of the addressed one |
+//! | 30 | a flight follows |
+//!
+//! A device id of 0, and in the other places one above 2^30 - 1, is refused. So is a recipient that stands
+//! twice (id and bit 31 taken together), and more than 64 entries.
+//!
+//! The **prefix** in the [associated data](super::session) is
+//!
+//! * in a direct message all bytes before the header: first byte, sender, recipient, flight if there is one, tag;
+//! * in an entry: first byte `0x03`, sender, suite, and the entry's bytes before `body`: number, flight if
+//!   there is one, tag.
+//!
+//! The **list of recipients** in the associated data of each entry is the numbers of all entries in their
+//! order, four bytes each, with bit 31 as sent and bit 30 cleared.
+//!
+//! A receiver takes the entry with its own device id and bit 31 set exactly if the sender is its own account.
+//! If there is none, or a direct message names another recipient, the message is *not for this device*. A
+//! message of one's own account that names one's own device as sender is refused.
+//!
+//! Without a flight, the session is one of those with that device whose tag is the one sent; if several have
+//! it, each is tried. With a flight: if this `e` has been accepted for this record, the session it made; else a
+//! new one.
+//!
+//! # Direct or wrapped
+//!
+//! To one device direct, to two or more wrapped. What is sealed in a direct message is the padded content; in
+//! an entry, the content key.
+//!
+//! ```text
+//! content key K = 32 random bytes
+//! payload       = AEAD(ExpandWithLabel(K, "payload key", "", key length),
+//!                      ExpandWithLabel(K, "payload nonce", "", nonce length), aad = "", padded content)
+//! commitment    = ExpandWithLabel(K, "payload commitment", "", 32)
+//! ```
+//!
+//! under the suite that the wrapped message names. It need not be the suite of any session: it is the first of
+//! the sender's list that each recipient either has as the suite of its session or lists. Only its AEAD and
+//! hash are used. The receiver compares the commitment in constant time before it decrypts.
+//!
+//! # Who gets it
+//!
+//! All live devices of the addressed account, by its list, and all other live devices of the sender's account.
+//! A device without a valid certificate or record is left out and reported. If no device of the addressed
+//! account is left, the message is not sent.
+//!
+//! # Content
+//!
+//! ```text
+//! uint8   kind
+//! uint8   time[6]                     // the sender's, milliseconds since the Unix epoch
+//! opaque  inner_id<V>                 // at most 255 bytes, may be empty
+//! body                                // to the padding
+//! zeros                               // the padding
+//! ```
+//!
+//! | kind | name | body |
+//! |---|---|---|
+//! | 1 | chat text | the text of the only `<body/>`, UTF-8 |
+//! | 2 | children | the children of the `<message/>` as XML, where `jabber:client` is the default namespace |
+//! | 3 | whole stanza | reserved |
+//! | 4 | detached authentication | reserved |
+//! | 5 | control | `uint8 type`, then by type |
+//!
+//! | control type | name | after the type |
+//! |---|---|---|
+//! | 1 | empty | nothing |
+//! | 2 | list version | `uint32`: the version of the sender's device list |
+//! | 3 | resend request | nothing |
+//!
+//! An unknown kind or control type is refused as of an unknown version. Types 2 and 3 are read and, in this version,
+//! never sent; 3 has no effect.
+//!
+//! Kind 1 is used if the message, apart from children for servers, has only a `<body/>` in `jabber:client`
+//! without attributes and child elements; it has no inner id. Otherwise kind 2, with the message's id as inner
+//! id. The inner id is authoritative. Where there is none, the stanza's own id is handed over and marked as not
+//! protected: nothing may refer to it.
+//!
+//! Texts are UTF-8 and hold only characters that XML 1.0 can carry; so the zeros of the padding are told apart.
+//! Text of a message that is outside of its child elements is not sent.
+//!
+//! # XML of kind 2
+//!
+//! Written: no prefix on elements but `xml`; the default namespace declared where it changes; attributes in a
+//! namespace with a prefix `ns` and a number; attribute values in single quotes; `&`, `<`, `>` and CR escaped
+//! everywhere, and `'`, TAB and LF in attributes.
+//!
+//! Read: no comment, processing instruction, DOCTYPE or entity but the five of XML; no byte order mark;
+//! well-formed with namespaces; within the bounds for depth, attributes and nodes. Namespace names with `&`,
+//! quotes, `>`, TAB, LF or CR are refused. The same reader reads the stanzas themselves.
+//!
+//! # Children for servers
+//!
+//! These stay outside:
+//!
+//! | namespace | element |
+//! |---|---|
+//! | `urn:xmpp:hints` | all |
+//! | `urn:xmpp:sid:0` | `origin-id` |
+//! | `http://jabber.org/protocol/address` | `addresses` |
+//! | `urn:xmpp:eme:0` | `encryption` |
+//! | `urn:xmpp:carbons:2` | `private` |
+//! | `http://jabber.org/protocol/amp` | `amp` |
+//!
+//! A message that has nothing but such children is not protected.
+//!
+//! # What is handed over
+//!
+//! A message with the outer `from`, `to` and `type`, the inner id if there is one, else the outer; and inside
+//! what was sealed. Nothing else of the outer stanza.
+//!
+//! # Padding
+//!
+//! The content is padded with zeros. The sender chooses the length, the receiver takes any. The default, for a
+//! length `n`: up to 256 the next multiple of 32, at least 32; above, Padmé: with `E` = floor(log2 n) and `S` =
+//! floor(log2 E) + 1, round up to a multiple of 2^(E - S). Flights are not padded.
+//!
+//! # Hints
+//!
+//! | policy | children added |
+//! |---|---|
+//! | bare | none |
+//! | archived | `<store xmlns='urn:xmpp:hints'/>` |
+//! | archived and pushed, the default | the same, and `<encryption xmlns='urn:xmpp:eme:0' namespace='urn:xmpp:e2e:0'/>` |
+//!
+//! An empty message has none, and is of type `chat`.

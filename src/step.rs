@@ -1,0 +1,426 @@
+//! What a step gives: a batch to store, and then effects to carry out.
+
+use core::fmt;
+
+use crate::agent::AgentRequest;
+use crate::engine::{Engine, Input};
+use crate::env::Env;
+use crate::error::{Error, Reason};
+use crate::jid::BareJid;
+use crate::store::Batch;
+use crate::suite::{Level, SuiteId};
+
+/// One transaction of the engine: what it would change and do.
+///
+/// It borrows the engine, so there is one at a time. Dropping it undoes it. Its effects exist only
+/// after [`persist`](Self::persist), so nothing is sent or shown that is not stored.
+#[must_use = "a step that is not persisted has not happened"]
+pub struct Step<'e> {
+    engine: &'e mut Engine,
+    effects: Vec<Effect>,
+    batch: Batch,
+    done: bool,
+}
+
+impl<'e> Step<'e> {
+    pub(crate) fn new(engine: &'e mut Engine, effects: Vec<Effect>) -> Self {
+        let batch = engine.draft_batch();
+        Self { engine, effects, batch, done: false }
+    }
+
+    /// Handles another input in the same transaction. If this fails, the whole step is undone.
+    ///
+    /// # Errors
+    /// As [`Engine::handle`].
+    pub fn also(mut self, env: &mut Env<'_>, input: Input<'_>) -> Result<Self, Error> {
+        let mut effects = core::mem::take(&mut self.effects);
+        self.engine.run(env, input, &mut effects)?;
+        self.effects = effects;
+        self.batch = self.engine.draft_batch();
+        Ok(self)
+    }
+
+    /// What the store must apply.
+    #[must_use]
+    pub fn batch(&self) -> &Batch {
+        &self.batch
+    }
+
+    /// Has `apply` store the batch, then makes it the engine's state and gives the effects, to be
+    /// carried out in their order. If nothing changed, `apply` is not called.
+    ///
+    /// # Errors
+    /// Those of `apply`; then nothing has changed.
+    pub fn persist<E>(mut self, apply: impl FnOnce(&Batch) -> Result<(), E>) -> Result<Vec<Effect>, E> {
+        if !self.batch.is_empty() {
+            apply(&self.batch)?;
+        }
+        Ok(self.commit())
+    }
+
+    /// [`persist`](Self::persist) with an asynchronous store. Dropping the future undoes the step
+    /// in memory; if the store may have applied the batch all the same, the engine must be restored.
+    ///
+    /// # Errors
+    /// Those of `apply`; then nothing has changed.
+    pub async fn persist_async<E>(
+        mut self,
+        apply: impl AsyncFnOnce(&Batch) -> Result<(), E>,
+    ) -> Result<Vec<Effect>, E> {
+        if !self.batch.is_empty() {
+            apply(&self.batch).await?;
+        }
+        Ok(self.commit())
+    }
+
+    fn commit(&mut self) -> Vec<Effect> {
+        self.done = true;
+        self.engine.commit(&self.batch);
+        core::mem::take(&mut self.effects)
+    }
+}
+
+impl Drop for Step<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            self.engine.roll_back();
+        }
+    }
+}
+
+impl fmt::Debug for Step<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { engine: _, effects, batch, done: _ } = self;
+        f.debug_struct("Step").field("batch", batch).field("effects", &effects.len()).finish()
+    }
+}
+
+/// The application's own name for a stanza it hands in, unique among those not yet acknowledged.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[expect(clippy::exhaustive_structs, reason = "the application's number")]
+pub struct Token(pub u64);
+
+/// Names a stanza to be sent until it is acknowledged.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct OutboxId(pub(crate) u64);
+
+/// Names a delivered stanza until the application has taken it.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct InboxId(pub(crate) u64);
+
+/// Something for the caller to do, after the step is stored.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Effect {
+    /// The key agent is asked; its answer comes back as [`Input::Agent`].
+    Ask(AgentRequest),
+    /// A protected stanza, unwrapped as if it had come in the wrapper's place. It is kept, and
+    /// delivered again after a restart, until [`Input::Taken`].
+    Deliver {
+        /// To be given back with [`Input::Taken`].
+        id: InboxId,
+        /// The stanza.
+        stanza: Inbound,
+        /// How it was protected.
+        protection: Protection,
+        /// What is known of it besides.
+        context: Context,
+        /// Whether it may have been delivered before.
+        again: bool,
+    },
+    /// The stanza of this token was not sent, or ([`SendError::Bounced`]) came back.
+    Failed {
+        /// The stanza's token.
+        token: Token,
+        /// Why.
+        why: SendError,
+    },
+    /// Something happened that the application, and often the user, should know.
+    Notify(Event),
+    /// Use the stanza handed in, as it is, and not under this protocol's protection.
+    Pass,
+    /// Send these bytes.
+    Send {
+        /// To be given back with [`Input::Acknowledged`].
+        id: OutboxId,
+        /// The token of the stanza it protects, if it does.
+        token: Option<Token>,
+        /// What to send.
+        stanza: Outbound,
+    },
+    /// The stanza of this token is protected, stored, and in a `Send` of this or an earlier step.
+    Sent {
+        /// The stanza's token.
+        token: Token,
+        /// Who can read it.
+        coverage: Coverage,
+    },
+    /// The stanza of this token is stored, and goes out when what it waits for has come.
+    Waiting {
+        /// The stanza's token.
+        token: Token,
+        /// For what.
+        why: Waiting,
+    },
+}
+
+/// A stanza to be sent, byte for byte. Only the engine makes one.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Outbound(pub(crate) String);
+
+impl Outbound {
+    /// The bytes to put on the stream.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Outbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Outbound({} bytes)", self.0.len())
+    }
+}
+
+/// A stanza that was protected, as if it had come in the wrapper's place. Only the engine makes one.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Inbound(pub(crate) String);
+
+impl Inbound {
+    /// The stanza as XML, in the default namespace `jabber:client`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Inbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Inbound({} bytes)", self.0.len())
+    }
+}
+
+/// How a delivered stanza was protected.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Protection {
+    /// Encrypted and authenticated in a session.
+    Encrypted {
+        /// The suite of the session.
+        suite: SuiteId,
+        /// Its level.
+        level: Level,
+        /// Whether one-time prekeys went into the session's handshake.
+        one_time: bool,
+    },
+}
+
+/// What is known of a delivered stanza besides its content. All of it is authenticated.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Context {
+    /// The account that sent it.
+    pub sender: BareJid,
+    /// The device that sent it.
+    pub device: u32,
+    /// The account it was addressed to: one's own, or, for a copy of what another device of one's
+    /// own account sent, the peer's.
+    pub addressed: BareJid,
+    /// When the sender says it sent it.
+    pub sent: crate::env::Timestamp,
+    /// Whether the stanza's id came inside the protection. If not, nothing may refer to it.
+    pub id_protected: bool,
+}
+
+/// Which devices can read what was sent.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Coverage {
+    /// The peer's devices that can.
+    pub devices: Vec<u32>,
+    /// Own other devices that can.
+    pub own_devices: Vec<u32>,
+    /// Live devices, of both accounts, that cannot, for they have no valid record.
+    pub missing: Vec<u32>,
+    /// How many of the peer's available resources showed no advert, and so see nothing.
+    pub resources_without: usize,
+    /// It went out in clear, for the policy decided so after it had waited.
+    pub clear: bool,
+}
+
+/// What a stanza waits for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Waiting {
+    /// For the key agent.
+    Agent,
+    /// For a connection.
+    Connection,
+    /// For the peer's keys.
+    Keys,
+    /// For the publication of one's own keys.
+    Publication,
+}
+
+/// Why a stanza was not sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The key agent refused.
+    #[error("the key agent refused")]
+    Agent,
+    /// It came back as an error. The only failure that may follow `Sent`.
+    #[error("returned by the other side")]
+    Bounced,
+    /// The application took it back.
+    #[error("cancelled")]
+    Cancelled,
+    /// More stanzas are unacknowledged or waiting than are kept.
+    #[error("too many outstanding")]
+    Full,
+    /// The account's key is not the one known; nothing goes to it before the user accepts.
+    #[error("the contact's key has changed")]
+    KeyChanged,
+    /// No suite that both sides allow and that has the level asked for.
+    #[error("no common suite strong enough")]
+    Level,
+    /// No device of the peer has keys.
+    #[error("the contact has no keys")]
+    NoKeys,
+    /// To a room or a service, which has no keys.
+    #[error("not for rooms")]
+    NotForRooms,
+    /// Protection of this kind of stanza is not in this version.
+    #[error("this stanza cannot be protected")]
+    NotProtectable,
+    /// Larger than a protected stanza may be.
+    #[error("too large")]
+    TooLarge,
+}
+
+/// Something to know.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// An available presence without advert from a resource whose device is known: the server may
+    /// have taken it out.
+    AdvertMissing {
+        /// The account.
+        peer: BareJid,
+    },
+    /// A clear-text message from an account that is known to encrypt. It follows as `Pass`.
+    ClearText {
+        /// The account.
+        peer: BareJid,
+        /// With this the user can answer in clear.
+        consent: Consent,
+    },
+    /// The same stanza again, or one too old to be told from it. Not an error.
+    Duplicate {
+        /// The account.
+        peer: BareJid,
+        /// The device.
+        device: u32,
+    },
+    /// A record or list older than the one known was fetched, or an equal number with other content.
+    RolledBack {
+        /// The account.
+        peer: BareJid,
+    },
+    /// A handshake that does not name the live session's secret has replaced that session.
+    Unchained {
+        /// The account.
+        peer: BareJid,
+        /// The device.
+        device: u32,
+    },
+    /// A valid handshake named a secret that the device had moved past: it was restored from a
+    /// backup, or cloned.
+    Superseded {
+        /// The account.
+        peer: BareJid,
+        /// The device.
+        device: u32,
+    },
+    /// The account now shows another account key. Nothing is sent to it until the user accepts.
+    KeyChanged {
+        /// The account.
+        peer: BareJid,
+        /// The digest of the new key.
+        digest: [u8; 32],
+    },
+    /// This account key is already known under another JID.
+    KeyReused {
+        /// The account that shows it now.
+        peer: BareJid,
+        /// The account it was known for.
+        known: BareJid,
+    },
+    /// The account encrypts from now on: its advert has been verified.
+    Encrypts {
+        /// The account.
+        peer: BareJid,
+        /// The digest of its account key.
+        digest: [u8; 32],
+    },
+    /// The account has left the protocol, by a statement it signed.
+    Left {
+        /// The account.
+        peer: BareJid,
+    },
+    /// A new device of a known account, certified by its account key.
+    NewDevice {
+        /// The account.
+        peer: BareJid,
+        /// The device.
+        device: u32,
+    },
+    /// Keys could not be published through the server; they are still answered by IQ.
+    PublishFailed,
+    /// Keys are published again after a failure.
+    Published,
+    /// The suites of a device shrank within one record sequence.
+    SuitesShrank {
+        /// The account.
+        peer: BareJid,
+        /// The device.
+        device: u32,
+    },
+    /// The device list that the account's devices name cannot be fetched.
+    ListWithheld {
+        /// The account.
+        peer: BareJid,
+    },
+    /// Another device of the own account has retired this one. It sends and answers nothing any more.
+    Retired,
+    /// The own account's list is full; this device cannot be added before another is retired.
+    TooManyDevices,
+    /// The key agent refused, or did not answer in time.
+    AgentFailed,
+    /// A stanza was refused. Nothing but bounded counters and timers has changed.
+    Rejected {
+        /// From whom, as far as the stanza can be believed.
+        peer: Option<BareJid>,
+        /// Why.
+        reason: Reason,
+    },
+}
+
+/// Leave to send in clear to an account that is known to encrypt. Made only by the event that
+/// warned of it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Consent {
+    pub(crate) peer: BareJid,
+}
+
+/// The protection a stanza needs.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Need {
+    /// In clear, although the account is known to encrypt.
+    Clear(Consent),
+    /// Encrypted with a suite of at least this level, or not sent.
+    Encrypted(Level),
+    /// As the policy says: encrypted to accounts known to encrypt, else in clear.
+    Policy,
+}
