@@ -1,0 +1,171 @@
+//! Keys that change, and states that are left, forgotten or restored.
+
+use xmpp_e2e::{Command, Error, Input, Misuse, Outlook, SendError};
+use xmpp_e2e_testkit::device::{End, Job};
+
+use super::*;
+
+fn outlook(world: &World) -> Outlook {
+    world.devices[ALICE].engine().outlook(BOB_JID, &Need::Policy).unwrap()
+}
+
+/// Bob comes back with a new account key, as after losing everything.
+fn new_bob(seed: u64) -> World {
+    let mut world = talking(seed);
+    world.disconnect(BOB);
+    world.run();
+    let bob = Device::first("bob@example.org/desk", &mut world.rng);
+    world.devices[BOB] = bob;
+    world.connect(BOB);
+    world.run();
+    world
+}
+
+#[test]
+fn a_changed_key_stops_sending_until_the_user_accepts_it() {
+    // What he published under his old key is still there.
+    let mut world = new_bob(1);
+    assert_eq!(world.server.items(BOB_JID, "urn:xmpp:e2e:0:device").len(), 2);
+    let changed = world.devices[ALICE].record.events.iter().filter_map(|event| match event {
+        Event::KeyChanged { digest, .. } => Some(*digest),
+        _ => None,
+    });
+    let changed: Vec<_> = changed.collect();
+    let [digest] = changed[..] else { panic!("{changed:?}") };
+    assert_eq!(outlook(&world), Outlook::Refused(SendError::KeyChanged));
+    let token = world.say(ALICE, BOB_JID, "to whom?");
+    world.run();
+    assert_eq!(ends(&world, ALICE, token), [End::Failed(SendError::KeyChanged)]);
+    world.with(ALICE, |device, _, env| {
+        let accept = Command::AcceptKey { jid: BOB_JID, digest: [0; 32] };
+        let error = device.engine_mut().handle(env, Input::Command(accept)).unwrap_err();
+        assert_eq!(error, Error::Misuse(Misuse::Key));
+    });
+    world.command(ALICE, Command::AcceptKey { jid: BOB_JID, digest });
+    world.run();
+    world.say(ALICE, BOB_JID, "welcome back");
+    world.run();
+    assert_eq!(bodies(&world, BOB), ["welcome back"]);
+    let contact = world.devices[ALICE].engine().contact(BOB_JID).unwrap().unwrap();
+    assert_eq!((contact.account_key, contact.changed_key), (Some(digest), None));
+}
+
+#[test]
+fn nothing_from_a_changed_key_is_delivered() {
+    let mut world = new_bob(2);
+    world.say_with(BOB, ALICE_JID, "it is me", Need::Encrypted(Level::CLASSICAL));
+    world.run();
+    assert_eq!(bodies(&world, ALICE), Vec::<&str>::new());
+    assert_eq!(count(&world, ALICE, |event| matches!(event, Event::KeyChanged { .. })), 1);
+}
+
+#[test]
+fn forgetting_makes_a_contact_clear_again() {
+    let mut world = talking(3);
+    assert_eq!(outlook(&world), Outlook::Encrypted);
+    world.command(ALICE, Command::Forget { jid: BOB_JID });
+    assert_eq!(outlook(&world), Outlook::Clear);
+    let token = world.say(ALICE, BOB_JID, "clear");
+    assert_eq!(ends(&world, ALICE, token), [End::Pass]);
+    world.with(ALICE, |device, _, env| {
+        let forget = Input::Command(Command::Forget { jid: ALICE_JID });
+        assert_eq!(device.engine_mut().handle(env, forget).unwrap_err(), Error::Misuse(Misuse::Jid));
+    });
+}
+
+#[test]
+fn who_leaves_says_so_and_keeps_nothing() {
+    let mut world = talking(4);
+    world.command(BOB, Command::Leave);
+    world.run();
+    let records = content(&world.devices[BOB].store).1;
+    assert!(records.len() <= 5, "{}", records.len());
+    assert_eq!(world.server.items(BOB_JID, "urn:xmpp:e2e:0:device"), []);
+    let token = world.say(BOB, ALICE_JID, "in clear from now on");
+    world.run();
+    assert_eq!(ends(&world, BOB, token), [End::Pass]);
+    // His contacts are told to look at the list that he signed.
+    let events = &world.devices[ALICE].record.events;
+    assert!(matches!(&events[..], [Event::Left { peer }] if peer.as_str() == BOB_JID), "{events:?}");
+    assert_eq!(outlook(&world), Outlook::Clear);
+}
+
+/// So many messages each way, with no two one after the other.
+fn chat(world: &mut World, rounds: usize) {
+    for _ in 0..rounds {
+        for (from, to) in [(ALICE, BOB_JID), (BOB, ALICE_JID)] {
+            world.say(from, to, "x");
+            world.run();
+        }
+    }
+}
+
+/// Alice's store is what it was.
+fn restore(world: &mut World, backup: MemoryStore) {
+    world.crash(ALICE);
+    world.devices[ALICE].store = backup;
+    world.devices[ALICE].restore();
+    world.command(ALICE, Command::Restored);
+    world.connect(ALICE);
+    world.run();
+}
+
+#[test]
+fn after_an_old_backup_the_two_sides_come_together_again() {
+    let mut world = talking(8);
+    let backup = world.devices[ALICE].store.clone();
+    chat(&mut world, 5);
+    restore(&mut world, backup);
+    chat(&mut world, 2);
+    let before = [ALICE, BOB].map(|device| bodies(&world, device).len());
+    world.server.log.clear();
+    chat(&mut world, 2);
+    let after = [ALICE, BOB].map(|device| bodies(&world, device).len());
+    assert_eq!(after, before.map(|letters| letters + 2));
+    assert!(sent(&world, ALICE, "<message").iter().all(|stanza| stanza.len() < 400));
+}
+
+#[test]
+fn a_declared_restore_goes_on_in_a_new_session_and_the_peer_knows() {
+    let mut world = talking(5);
+    let backup = world.devices[ALICE].store.clone();
+    chat(&mut world, 1);
+    restore(&mut world, backup);
+    world.say(ALICE, BOB_JID, "from the backup");
+    world.run();
+    world.say(BOB, ALICE_JID, "welcome back");
+    world.run();
+    assert_eq!(bodies(&world, BOB).last(), Some(&"from the backup"));
+    assert_eq!(bodies(&world, ALICE).last(), Some(&"welcome back"));
+    assert_eq!(count(&world, BOB, |event| matches!(event, Event::Superseded { .. })), 1);
+    assert_eq!(rejected(&world, BOB), []);
+}
+
+#[test]
+fn healing_brings_an_offer_and_an_answer_within_three_round_trips() {
+    let mut world = talking(6);
+    world.command(BOB, Command::Heal { jid: ALICE_JID });
+    world.run();
+    for _ in 0..3 {
+        for (from, to) in [(ALICE, BOB_JID), (BOB, ALICE_JID)] {
+            world.say(from, to, "x");
+            world.run();
+        }
+    }
+    let large =
+        |device| sent(&world, device, "<message").iter().filter(|stanza| stanza.len() > 1_500).count();
+    assert!(large(ALICE) >= 1 && large(BOB) >= 1);
+    assert_eq!(bodies(&world, BOB).len(), 3);
+}
+
+#[test]
+fn a_removed_contact_gets_no_automatic_answers() {
+    let mut world = talking(7);
+    world.step(BOB, Job::Roster(ALICE_JID.to_owned(), xmpp_e2e::Subscription::None));
+    for n in 0..60 {
+        world.say(ALICE, BOB_JID, &n.to_string());
+    }
+    world.run();
+    assert_eq!(bodies(&world, BOB).len(), 60);
+    assert_eq!(sent(&world, BOB, "<message"), Vec::<String>::new());
+}
