@@ -157,6 +157,13 @@ pub enum Command<'a> {
         /// The contact.
         jid: &'a str,
     },
+    /// Refuses the changed account key of a contact: it is not the contact's. The key known stays.
+    RejectKey {
+        /// The contact.
+        jid: &'a str,
+        /// The digest that [`Event::KeyChanged`](crate::Event::KeyChanged) gave.
+        digest: [u8; 32],
+    },
     /// Retires this account from the protocol: a signed tombstone, then nothing is kept.
     Leave,
     /// The state was restored from a backup: sending chains are abandoned and prekeys replaced.
@@ -203,7 +210,7 @@ impl Engine {
             }
             state.load(key, value)?;
         }
-        state.restarted(&config.account)?;
+        state.restarted(&config)?;
         Ok(Self { config, state })
     }
 

@@ -161,8 +161,8 @@ pub enum Misuse {
     /// A key to accept that the contact has not shown.
     #[error("not the changed key")]
     Key,
-    /// What was to be asked of the agent cannot be, such as a certificate for its identity.
-    #[error("the agent's identity cannot be certified")]
+    /// The agent's identity cannot be certified, or is not the one the store was made with.
+    #[error("the agent's identity does not fit")]
     Identity,
 }
 

@@ -13,7 +13,7 @@ mod writer;
 pub(crate) use content::{Body, Content, Control};
 pub(crate) use element::{Attribute, Element, Node};
 pub use hints::Hints;
-pub(crate) use hints::is_for_servers;
+pub(crate) use hints::{is_for_servers, is_from_servers};
 pub use padding::Padding;
 pub(crate) use reader::{MAX_STANZA, parse, parse_children};
 #[cfg(test)]

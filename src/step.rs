@@ -28,7 +28,8 @@ impl<'e> Step<'e> {
         Self { engine, effects, batch, done: false }
     }
 
-    /// Handles another input in the same transaction. If this fails, the whole step is undone.
+    /// Handles another input in the same transaction. If this fails, the whole step is undone. A step
+    /// takes one `Outgoing` or `Received` at most: `Pass` does not say of which it speaks.
     ///
     /// # Errors
     /// As [`Engine::handle`].
@@ -238,7 +239,8 @@ pub struct Context {
 pub struct Coverage {
     /// The peer's devices that can.
     pub devices: Vec<u32>,
-    /// Own other devices that can.
+    /// Own other devices that it is sealed for. They get it by a carbon (XEP-0280), which this version
+    /// does not unwrap yet.
     pub own_devices: Vec<u32>,
     /// Live devices, of both accounts, that cannot, for they have no valid record.
     pub missing: Vec<u32>,
@@ -281,6 +283,9 @@ pub enum SendError {
     /// The account's key is not the one known; nothing goes to it before the user accepts.
     #[error("the contact's key has changed")]
     KeyChanged,
+    /// This device, or the account, has left the protocol.
+    #[error("this device has left the protocol")]
+    Left,
     /// No suite that both sides allow and that has the level asked for.
     #[error("no common suite strong enough")]
     Level,
@@ -391,7 +396,8 @@ pub enum Event {
         /// The account.
         peer: BareJid,
     },
-    /// Another device of the own account has retired this one. It sends and answers nothing any more.
+    /// Another device of the own account has retired this one, or all of them. It seals nothing any
+    /// more.
     Retired,
     /// The own account's list is full; this device cannot be added before another is retired.
     TooManyDevices,

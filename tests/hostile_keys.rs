@@ -181,7 +181,9 @@ fn impersonate(world: &mut World, device: usize, own: &[u8], other: &[u8]) {
         }
     }
     assert!(count > 0);
-    let config = world.devices[device].config.clone();
+    let mut config = world.devices[device].config.clone();
+    // Else the engine sees that its store is another device's.
+    config.identity = world.devices[2].agent.identity();
     *world.devices[device].engine_mut() = Engine::restore(config, &stored).unwrap();
     world.step(device, Job::Connected(true));
 }

@@ -5,12 +5,13 @@
 //! used up before the ratchet message after the flight has been read.
 
 use crate::agent::Operation;
+use crate::engine::advert::MAX_CONTACTS;
 use crate::engine::asks::operation;
 use crate::engine::draft::{Done, Draft};
 use crate::engine::receive::{Incoming, Message};
 use crate::engine::records::{Accepted, Arrival, OwnKey, Purpose};
 use crate::error::{Error, Malformed, Misbehaviour, Misuse, Reason, Unreadable};
-use crate::identity::{DeviceCertificate, digest};
+use crate::identity::{DeviceCertificate, MAX_DEVICES, digest};
 use crate::jid::BareJid;
 use crate::secret::Secret;
 use crate::session::{
@@ -25,6 +26,13 @@ use crate::wire::Bytes;
 /// First flights waiting for the agent at once, from all peers: each holds a stanza and costs the
 /// agent two requests.
 const MAX_ARRIVALS: usize = 32;
+
+/// First flights of one account that wait at once: its devices, and no more made-up ones.
+const MAX_ARRIVALS_OF_ONE: usize = 4;
+
+/// Handshake counters rise by one. A step this large is no device's, and must not push the counter
+/// to its end, where no later handshake could win.
+const MAX_COUNTER_STEP: u64 = 1 << 32;
 
 /// Stanzas of one device that wait behind its first flight.
 const MAX_QUEUE: usize = 32;
@@ -57,7 +65,9 @@ impl Draft<'_> {
         let Some(flight) = message.part.flight else { return Ok(Err(Malformed::Encoding.into())) };
         // Strangers leave room for those we know.
         let room = if self.is_friend(&incoming.sender)? { MAX_ARRIVALS } else { MAX_ARRIVALS / 2 };
-        if self.state.arrivals.len() >= room {
+        let range = (incoming.sender.clone(), 0)..=(incoming.sender.clone(), u32::MAX);
+        let of_one = self.state.arrivals.keys(range).len();
+        if self.state.arrivals.len() >= room || of_one >= MAX_ARRIVALS_OF_ONE {
             return Ok(Err(Misbehaviour::TooMuch.into()));
         }
         let Some(suite) = self.config.suites.find(SuiteId(flight.suite)) else {
@@ -100,7 +110,10 @@ impl Draft<'_> {
             Ok(state) => state,
             Err(reason) => return Ok(Err(reason)),
         };
+        let legs = operation(Operation::agree(suite.id, vec![state.wanted()]))?;
+        let ask = self.ask(Purpose::Accept, Some((&incoming.sender, message.device)), legs)?;
         let arrival = Arrival {
+            ask,
             sealed: true,
             suite: suite.id.0,
             state: Secret::from(state.encode().as_slice()),
@@ -116,8 +129,6 @@ impl Draft<'_> {
             stanzas: vec![incoming.text.as_bytes().into()],
         };
         self.state.arrivals.put((incoming.sender.clone(), message.device), arrival);
-        let pair = Some((&incoming.sender, message.device));
-        self.ask(Purpose::Accept, pair, operation(Operation::agree(suite.id, vec![state.wanted()]))?)?;
         Ok(Ok(()))
     }
 
@@ -132,12 +143,14 @@ impl Draft<'_> {
     /// The agent has given a leg for an arrival. Whether it was of any use.
     pub(super) fn arrival_answered(
         &mut self,
+        ask: u64,
         jid: &BareJid,
         device: u32,
         legs: &[Secret],
     ) -> Result<bool, Error> {
         let key = (jid.clone(), device);
-        let Some(arrival) = self.state.arrivals.get(&key)?.cloned() else { return Ok(true) };
+        let arrival = self.state.arrivals.get(&key)?.filter(|arrival| arrival.ask == ask).cloned();
+        let Some(arrival) = arrival else { return Ok(true) };
         let (Some(suite), [leg]) = (self.config.suites.find(SuiteId(arrival.suite)), legs) else {
             return Ok(false);
         };
@@ -185,9 +198,9 @@ impl Draft<'_> {
         arrival.counter = payload.counter;
         arrival.list_version = payload.list_version;
         arrival.resumption = payload.resumption;
-        self.state.arrivals.put(key.clone(), arrival);
         let legs = operation(Operation::agree(suite.id, vec![state.wanted()]))?;
-        self.ask(Purpose::Accept, Some((jid, *device)), legs)?;
+        arrival.ask = self.ask(Purpose::Accept, Some((jid, *device)), legs)?;
+        self.state.arrivals.put(key.clone(), arrival);
         Ok(Ok(()))
     }
 
@@ -217,23 +230,47 @@ impl Draft<'_> {
         if choose(&payload.suites, &listed.unwrap_or_default()) != Some(suite.id) {
             return Ok(Err(Misbehaviour::WrongSuite.into()));
         }
+        if let Err(reason) = self.may_be_admitted(jid, device, &certificate, payload.list_version)? {
+            return Ok(Err(reason));
+        }
+        let counter = self.device(jid, device)?.map_or(0, |known| known.sent_counter.max(known.seen_counter));
+        if payload.counter > counter.saturating_add(MAX_COUNTER_STEP) {
+            return Ok(Err(Misbehaviour::OutOfTurn.into()));
+        }
+        Ok(Ok(certificate))
+    }
+
+    /// Whether the account's list and what is known of the device let this certificate be used.
+    fn may_be_admitted(
+        &self,
+        jid: &BareJid,
+        device: u32,
+        certificate: &DeviceCertificate,
+        list_version: u32,
+    ) -> Result<Result<(), Reason>, Error> {
         if let Some(list) = self.list_of(jid)?
-            && let Err(reason) = list.accepts(&certificate)
+            && let Err(reason) = list.accepts(certificate)
         {
-            // A newer list may have the device; none takes a retired one back.
-            let newer = payload.list_version > list.version();
+            // A newer list may have the device, until that list is there; none takes a retired one
+            // back.
+            let newer = list_version > list.version();
             let unknown = list.entries().iter().all(|entry| entry.device != device);
             if !(newer && unknown) {
                 return Ok(Err(reason));
             }
         }
-        if let Some(known) = self.device(jid, device)? {
-            let known = DeviceCertificate::from_store(known.certificate.as_slice());
-            if let Err(reason) = certificate.check_successor_of(&known.map_err(|_| Misuse::Record)?) {
-                return Ok(Err(reason));
+        match self.device(jid, device)? {
+            Some(known) => {
+                let known = DeviceCertificate::from_store(known.certificate.as_slice());
+                Ok(certificate.check_successor_of(&known.map_err(|_| Misuse::Record)?))
             }
+            None if self.devices_of(jid).len() >= MAX_DEVICES
+                || !self.state.contacts.contains(jid) && self.state.contacts.len() >= MAX_CONTACTS =>
+            {
+                Ok(Err(Misbehaviour::TooMuch.into()))
+            }
+            None => Ok(Ok(())),
         }
-        Ok(Ok(certificate))
     }
 
     /// Makes the session, reads the ratchet message in it, and only then changes anything.
@@ -296,6 +333,10 @@ impl Draft<'_> {
         // Authentic: the initiator has its certificate's keys.
         let certificate = DeviceCertificate::from_store(arrival.certificate.as_slice());
         let certificate = certificate.map_err(|_| Misuse::Record)?;
+        // The agent may have been slow, and a list may have come.
+        if let Err(reason) = self.may_be_admitted(jid, device, &certificate, arrival.list_version)? {
+            return Ok(Err(reason));
+        }
         if !self.take_account(jid, &certificate)? {
             return Ok(Ok(()));
         }
@@ -397,8 +438,11 @@ impl Draft<'_> {
     }
 
     /// The agent refused or is silent.
-    pub(super) fn arrival_failed(&mut self, jid: &BareJid, device: u32, why: Unreadable) -> Done {
-        self.end_arrival(jid, device, Some(why.into()))
+    pub(super) fn arrival_failed(&mut self, ask: u64, jid: &BareJid, device: u32) -> Done {
+        if self.state.arrivals.get(&(jid.clone(), device))?.is_none_or(|arrival| arrival.ask != ask) {
+            return Ok(());
+        }
+        self.end_arrival(jid, device, Some(Unreadable::Agent.into()))
     }
 
     /// The first flight is dealt with; what came behind it is handled now.

@@ -6,7 +6,7 @@ use crate::agent::{AgentReply, AgentRequest, Answer, Operation};
 use crate::engine::draft::{Done, Draft};
 use crate::engine::own::{AGENT_RETRY, PREKEY_GRACE, PREKEY_ROTATION};
 use crate::engine::records::{Ask, Purpose};
-use crate::error::{Error, Misuse, Unreadable};
+use crate::error::{Error, Misuse};
 use crate::identity::{DeviceCertificate, DeviceList, DeviceRecord, OneTimePrekey};
 use crate::jid::BareJid;
 use crate::presence::{ADVERT_LIFE, Advert};
@@ -19,20 +19,27 @@ const AGENT_TIMEOUT: Duration = Duration::from_secs(300);
 impl Draft<'_> {
     /// The agent's answer to a request that is outstanding.
     pub(super) fn agent_answered(&mut self, reply: &AgentReply) -> Done {
-        let Some(ask) = self.state.asks.get(&reply.id())?.cloned() else {
-            return Err(Misuse::AgentReply.into());
-        };
+        // A late answer, or a second one after a restart, is nobody's mistake.
+        let Some(ask) = self.state.asks.get(&reply.id())?.cloned() else { return Ok(()) };
         self.state.asks.remove(&reply.id());
         let request = AgentRequest::from_bytes(ask.request.as_slice()).map_err(|_| Misuse::Record)?;
         let taken = match reply.result() {
-            Ok(answer) if reply.fits(&request) => self.take_answer(&ask, request.operation(), answer)?,
+            Ok(answer) if reply.fits(&request) => {
+                self.take_answer(reply.id(), &ask, request.operation(), answer)?
+            }
             Ok(_) | Err(_) => false,
         };
-        if taken { Ok(()) } else { self.agent_failed(&ask) }
+        if taken { Ok(()) } else { self.agent_failed(reply.id(), &ask) }
     }
 
     /// Whether the answer was what was asked for.
-    fn take_answer(&mut self, ask: &Ask, operation: &Operation, answer: &Answer) -> Result<bool, Error> {
+    fn take_answer(
+        &mut self,
+        id: u64,
+        ask: &Ask,
+        operation: &Operation,
+        answer: &Answer,
+    ) -> Result<bool, Error> {
         let suites = &self.config.suites;
         let all = operation.tbs();
         let tbs = all.first().copied().unwrap_or_default();
@@ -40,8 +47,8 @@ impl Draft<'_> {
             (Purpose::Open | Purpose::Accept, Answer::Legs(legs)) => {
                 let jid = BareJid::parse(&ask.jid).map_err(|_| Misuse::Record)?;
                 match ask.purpose {
-                    Purpose::Open => self.opening_answered(&jid, ask.device, legs),
-                    Purpose::Accept => self.arrival_answered(&jid, ask.device, legs),
+                    Purpose::Open => self.opening_answered(id, &jid, ask.device, legs),
+                    Purpose::Accept => self.arrival_answered(id, &jid, ask.device, legs),
                     Purpose::Certificate
                     | Purpose::List
                     | Purpose::Record
@@ -57,6 +64,7 @@ impl Draft<'_> {
                 let key = *certificate.account_digest();
                 let own = self.own_mut()?;
                 own.certificate = certificate.bytes().to_vec().into();
+                own.serial = certificate.serial();
                 let jid = own.jid.clone();
                 self.contact_mut(&jid)?.account_key = Some(key);
                 Ok(true)
@@ -138,16 +146,16 @@ impl Draft<'_> {
     }
 
     /// The agent refused, or gave no answer in time.
-    pub(super) fn agent_failed(&mut self, ask: &Ask) -> Done {
+    pub(super) fn agent_failed(&mut self, id: u64, ask: &Ask) -> Done {
         self.notify(Event::AgentFailed);
         match ask.purpose {
             Purpose::Open => {
                 let jid = BareJid::parse(&ask.jid).map_err(|_| Misuse::Record)?;
-                self.opening_failed(&jid, ask.device)
+                self.opening_failed(id, &jid, ask.device)
             }
             Purpose::Accept => {
                 let jid = BareJid::parse(&ask.jid).map_err(|_| Misuse::Record)?;
-                self.arrival_failed(&jid, ask.device, Unreadable::Agent)
+                self.arrival_failed(id, &jid, ask.device)
             }
             Purpose::Certificate
             | Purpose::List
@@ -176,7 +184,10 @@ impl Draft<'_> {
         purpose: Purpose,
         operation: impl FnOnce() -> Result<Operation, Error>,
     ) -> Done {
-        if self.asked(purpose)? { Ok(()) } else { self.ask(purpose, None, operation()?) }
+        if !self.asked(purpose)? {
+            self.ask(purpose, None, operation()?)?;
+        }
+        Ok(())
     }
 
     /// Asks the agent and notes what for.
@@ -185,7 +196,7 @@ impl Draft<'_> {
         purpose: Purpose,
         pair: Option<(&BareJid, u32)>,
         operation: Operation,
-    ) -> Done {
+    ) -> Result<u64, Error> {
         let id = self.count(|counters| &mut counters.ask)?;
         let request = AgentRequest::new(id, operation);
         let ask = Ask {
@@ -197,7 +208,7 @@ impl Draft<'_> {
         };
         self.state.asks.put(id, ask);
         self.effects.push(Effect::Ask(request));
-        Ok(())
+        Ok(id)
     }
 }
 

@@ -16,6 +16,7 @@ impl Draft<'_> {
         let parse = |jid: &str| BareJid::parse(jid).map_err(|_| Misuse::Jid);
         match command {
             Command::AcceptKey { jid, digest } => self.accept_key(&parse(jid)?, *digest),
+            Command::RejectKey { jid, digest } => self.reject_key(&parse(jid)?, *digest),
             Command::Cancel(token) => self.cancel(*token),
             Command::Forget { jid } => self.forget(&parse(jid)?),
             Command::Heal { jid } => self.heal(&parse(jid)?),
@@ -39,6 +40,17 @@ impl Draft<'_> {
         contact.list_named = 0;
         contact.left = false;
         self.want_keys(jid)
+    }
+
+    /// The user has looked at the new key, and it is none: all stays as it was.
+    fn reject_key(&mut self, jid: &BareJid, digest: [u8; 32]) -> Done {
+        if self.contact(jid)?.is_none_or(|contact| contact.other_key != Some(digest)) {
+            return Err(Misuse::Key.into());
+        }
+        let contact = self.contact_mut(jid)?;
+        contact.other_key = None;
+        contact.former_key = Some(digest);
+        self.flush(jid)
     }
 
     fn cancel(&mut self, token: Token) -> Done {
@@ -113,12 +125,15 @@ impl Draft<'_> {
         own.rotate_at = now;
         own.advert.clear();
         own.record = Bytes::new(Vec::new());
+        own.certificate = Bytes::new(Vec::new());
+        own.serial = own.serial.saturating_add(RESTORE_GAP);
         own.list_fetched = false;
         // The numbers used since the backup are not known; these are past them.
         own.record_sequence = own.record_sequence.saturating_add(RESTORE_GAP);
         own.advert_sequence = own.advert_sequence.saturating_add(RESTORE_GAP);
         let counters = self.state.counters.get_mut(&())?.ok_or(Misuse::Record)?;
         counters.prekey = counters.prekey.saturating_add(RESTORE_GAP);
+        counters.ask = counters.ask.saturating_add(u64::from(RESTORE_GAP));
         Ok(())
     }
 
@@ -136,7 +151,8 @@ impl Draft<'_> {
         let version = list.as_ref().map_or(0, DeviceList::version).saturating_add(1);
         let tbs = ListTbs::new(&jid, certificate.account(), version, entries, true).encode();
         self.own_mut()?.left = true;
-        self.ask(Purpose::Tombstone, None, operation(Operation::sign_device_list(tbs))?)
+        self.ask(Purpose::Tombstone, None, operation(Operation::sign_device_list(tbs))?)?;
+        Ok(())
     }
 
     /// The tombstone is signed: publish it, and forget the rest.

@@ -8,7 +8,9 @@ use crate::env::Env;
 use crate::error::{Error, Misuse};
 use crate::jid::BareJid;
 use crate::session::{Context as Bound, KemPolicy, Session, StanzaKind};
-use crate::stanza::{Body, Content, Control, Element, envelope, write_stanza};
+use crate::stanza::{
+    Body, Content, Control, Element, Node, envelope, is_for_servers, is_from_servers, write_stanza,
+};
 use crate::step::{Context, Effect, Inbound, InboxId, Protection};
 use crate::suite::{Level, Suite, SuiteId};
 use crate::wire::to_base64;
@@ -42,7 +44,16 @@ impl Draft<'_> {
             Body::ChatText(text) => {
                 stanza = stanza.with_child(Element::new("jabber:client", "body").with_text(text));
             }
-            Body::Children(children) => stanza.children = children,
+            Body::Children(mut children) => {
+                // What only servers say or are told has no place inside.
+                children.retain(|node| match node {
+                    Node::Element(child) => {
+                        !is_for_servers(&child.ns, &child.name) && !is_from_servers(&child.ns, &child.name)
+                    }
+                    Node::Text(_) => true,
+                });
+                stanza.children = children;
+            }
             Body::Control(Control::ListVersion(version)) => {
                 let contact = self.contact_mut(&incoming.sender)?;
                 if version > contact.list_named {

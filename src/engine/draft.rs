@@ -79,6 +79,7 @@ impl<'a> Draft<'a> {
         let own = Own {
             jid: self.config.account.clone(),
             device,
+            serial: 0,
             certificate: Bytes::new(Vec::new()),
             record: Bytes::new(Vec::new()),
             record_sequence: 0,
@@ -104,6 +105,7 @@ impl<'a> Draft<'a> {
             agent_retry_at: None,
             left: false,
             restarted: false,
+            lost_after: 0,
             connection: 0,
             presence_advert: 0,
         };

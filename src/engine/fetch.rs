@@ -172,6 +172,7 @@ impl Draft<'_> {
         if withheld {
             self.notify(Event::ListWithheld { peer: jid.clone() });
         }
+        self.close_unlisted(jid)?;
         if self.own()?.jid == *jid {
             self.own_mut()?.list_fetched = true;
             self.unsettled = true;
@@ -313,7 +314,13 @@ impl Draft<'_> {
     }
 
     fn got_list(&mut self, jid: &BareJid, text: Option<&str>) -> Done {
-        let Some(text) = text else { return Ok(()) };
+        let Some(text) = text else {
+            if self.own()?.jid == *jid {
+                // Lost by the server, or never there.
+                self.own_mut()?.list_published = false;
+            }
+            return Ok(());
+        };
         let taken = match from_base64(text, MAX_LIST) {
             Ok(bytes) => self.take_list(jid, &bytes)?,
             Err(_) => Err(Malformed::Encoding.into()),
@@ -359,6 +366,10 @@ impl Draft<'_> {
         let Some(request) = self.state.requests.get(id)?.cloned() else { return Ok(()) };
         self.state.requests.remove(id);
         let jid = self.asked_account(&request)?;
+        if request.query == Query::List && self.own()?.jid == jid {
+            // Silence does not say that there is none.
+            self.own_mut()?.list_refused = true;
+        }
         self.answer(&jid, &request, None)
     }
 

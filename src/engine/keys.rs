@@ -187,8 +187,11 @@ impl Draft<'_> {
         if mine {
             let own = self.own_mut()?;
             own.list_published = true;
-            // Another device has taken the account out of the protocol.
-            own.left |= list.is_tombstone();
+            if list.is_tombstone() && !own.left {
+                // Another device has taken the account out of the protocol.
+                own.left = true;
+                self.notify(Event::Retired);
+            }
         } else if left {
             self.notify(Event::Left { peer: jid.clone() });
         }
@@ -209,6 +212,22 @@ impl Draft<'_> {
             // One that the list does not know yet may be newer than the list.
             let known = list.entries().iter().any(|entry| entry.device == device);
             if known && !live.contains(&device) {
+                self.close_sessions(jid, device)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A device that its account's list does not hold once the newest has been fetched is none: its
+    /// claim to stand in a newer one was false.
+    pub(super) fn close_unlisted(&mut self, jid: &BareJid) -> Done {
+        let Some(contact) = self.contact(jid)? else { return Ok(()) };
+        if contact.list.as_slice().is_empty() {
+            return Ok(());
+        }
+        let live = contact.live.clone();
+        for device in self.devices_of(jid) {
+            if !live.contains(&device) {
                 self.close_sessions(jid, device)?;
             }
         }

@@ -70,6 +70,7 @@ impl Draft<'_> {
             contact.resources.iter().find(here).map(|resource| resource.name.clone())
         });
         let opening = Opening {
+            ask: 0,
             stage: OpeningStage::Prekeys,
             suite: suite.id.0,
             state: Secret::from(&[][..]),
@@ -183,13 +184,16 @@ impl Draft<'_> {
             return self.opening_refused(&key, SendError::NoKeys);
         };
         let legs = state.wanted();
+        let legs = operation(Operation::agree(suite.id, legs.to_vec()))?;
+        let ask = self.ask(Purpose::Open, Some((jid, device)), legs)?;
         if let Some(opening) = self.state.openings.get_mut(&key)? {
+            opening.ask = ask;
             opening.stage = OpeningStage::Legs;
             opening.state = Secret::from(state.encode().as_slice());
             opening.resumption = resumption.map_or_else(|| Secret::from(&[][..]), |(_, secret)| secret);
             opening.counter = counter;
         }
-        self.ask(Purpose::Open, Some((jid, device)), operation(Operation::agree(suite.id, legs.to_vec()))?)
+        Ok(())
     }
 
     /// Name and secret that chain a handshake to the newest session with the device.
@@ -218,12 +222,15 @@ impl Draft<'_> {
     /// The agent has given the legs. Whether they were of any use.
     pub(super) fn opening_answered(
         &mut self,
+        ask: u64,
         jid: &BareJid,
         device: u32,
         legs: &[Secret],
     ) -> Result<bool, Error> {
         let key = (jid.clone(), device);
-        let Some(opening) = self.state.openings.get(&key)?.cloned() else { return Ok(true) };
+        let opening = self.state.openings.get(&key)?.filter(|opening| opening.ask == ask).cloned();
+        // Another handshake has taken its place.
+        let Some(opening) = opening else { return Ok(true) };
         let (Some(suite), [sp, aa]) = (self.config.suites.find(SuiteId(opening.suite)), legs) else {
             return Ok(false);
         };
@@ -284,8 +291,12 @@ impl Draft<'_> {
         }
     }
 
-    pub(super) fn opening_failed(&mut self, jid: &BareJid, device: u32) -> Done {
-        self.opening_refused(&(jid.clone(), device), SendError::Agent)
+    pub(super) fn opening_failed(&mut self, ask: u64, jid: &BareJid, device: u32) -> Done {
+        let key = (jid.clone(), device);
+        if self.state.openings.get(&key)?.is_none_or(|opening| opening.ask != ask) {
+            return Ok(());
+        }
+        self.opening_refused(&key, SendError::Agent)
     }
 
     /// The handshake cannot be made: what waited for it fails.
@@ -341,10 +352,6 @@ impl Draft<'_> {
         };
         let Some(known) = self.state.devices.get(&(jid.clone(), device))? else { return Ok(()) };
         let record = DeviceRecord::from_store(known.record.as_slice()).map_err(|_| Misuse::Record)?;
-        let key = (jid.clone(), device);
-        if unanswered {
-            self.state.openings.remove(&key);
-        }
         let occasion = if unanswered { Occasion::NothingInCommon } else { Occasion::NotUnderstood };
         self.open_session(jid, &record, self.config.least, occasion)?;
         Ok(())

@@ -32,6 +32,7 @@ impl Draft<'_> {
             devices: coverage.devices.clone(),
             own_devices: coverage.own_devices.clone(),
             missing: coverage.missing.clone(),
+            clear: coverage.clear,
             resources_without: u16::try_from(coverage.resources_without).unwrap_or(u16::MAX),
         };
         self.state.outbox.put(order, item);
@@ -59,7 +60,7 @@ impl Draft<'_> {
                 own_devices: item.own_devices.clone(),
                 missing: item.missing.clone(),
                 resources_without: usize::from(item.resources_without),
-                clear: false,
+                clear: item.clear,
             };
             self.effects.push(Effect::Sent { token: Token(token), coverage });
         }

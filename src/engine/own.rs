@@ -71,6 +71,13 @@ impl Draft<'_> {
         own.connected = true;
         own.resource = resource.to_string();
         if resumed {
+            let lost_after = own.lost_after;
+            for key in self.state.outbox.all_keys() {
+                // Sealed while there was no stream; the stream resumes only what was on it.
+                if key > lost_after {
+                    self.resend(key)?;
+                }
+            }
             self.resume_fetches()?;
             return self.flush_all();
         }
@@ -94,8 +101,20 @@ impl Draft<'_> {
         self.flush_all()
     }
 
+    fn end_held(&mut self) -> Done {
+        if let Some(token) = self.own_mut()?.held.take() {
+            self.fail(Token(token), SendError::Cancelled);
+        }
+        Ok(())
+    }
+
     pub(super) fn disconnected(&mut self) -> Done {
-        self.own_mut()?.connected = false;
+        let last = self.state.counters.get(&())?.map_or(0, |counters| counters.outbox);
+        let own = self.own_mut()?;
+        if own.connected {
+            own.lost_after = last;
+        }
+        own.connected = false;
         self.fail_requests()
     }
 
@@ -164,6 +183,9 @@ impl Draft<'_> {
             return self.settle_presence();
         }
         self.settle_list(&account, &certificate)?;
+        if self.own()?.left {
+            return self.end_held();
+        }
         self.settle_record(&certificate)?;
         self.settle_one_time(&certificate)?;
         self.settle_publication()?;
@@ -187,7 +209,11 @@ impl Draft<'_> {
                 flags: 0,
                 not_before: self.now.as_secs(),
                 not_after: self.now.after(CERTIFICATE_LIFE).as_secs(),
-                serial: certificate.as_ref().map_or(1, |old| old.serial().saturating_add(1)),
+                serial: certificate
+                    .as_ref()
+                    .map_or(own.serial, DeviceCertificate::serial)
+                    .max(own.serial)
+                    .saturating_add(1),
                 extensions: Vec::new(),
             };
             self.ask_once(Purpose::Certificate, || operation(Operation::certify_device(tbs.encode())))?;
@@ -271,7 +297,8 @@ impl Draft<'_> {
         let prekeys = (public(&keys.signed), public(&keys.kem));
         let tbs = RecordTbs::new(certificate, suites, prekeys, next, expiry, self.rng).encode();
         self.state.prekeys.put(next, keys);
-        self.ask(Purpose::Record, None, operation(Operation::sign_record(tbs))?)
+        self.ask(Purpose::Record, None, operation(Operation::sign_record(tbs))?)?;
+        Ok(())
     }
 
     fn settle_one_time(&mut self, certificate: &DeviceCertificate) -> Done {
@@ -320,9 +347,12 @@ impl Draft<'_> {
             let forget_at = Timestamp::default();
             let id = key.id;
             let signed = Bytes::new(Vec::new());
-            self.state.one_time.put(id, OneTime { kem, key, signed, given: false, forget_at });
+            self.state
+                .one_time
+                .put(id, OneTime { kem, key, signed, given: false, asker: String::new(), forget_at });
         }
-        self.ask(Purpose::Prekeys, None, operation(Operation::sign_prekeys(operations))?)
+        self.ask(Purpose::Prekeys, None, operation(Operation::sign_prekeys(operations))?)?;
+        Ok(())
     }
 
     fn own_key(
@@ -377,7 +407,8 @@ impl Draft<'_> {
         }
         let Ok(current) = DeviceRecord::from_store(own.record.as_slice()) else { return Ok(()) };
         let tbs = AdvertTbs::new(&current, version, own.advert_sequence.saturating_add(1), self.now);
-        self.ask(Purpose::Advert, None, operation(Operation::sign_advert(tbs.encode(), account.clone()))?)
+        self.ask(Purpose::Advert, None, operation(Operation::sign_advert(tbs.encode(), account.clone()))?)?;
+        Ok(())
     }
 
     /// The device list of an account, as stored.

@@ -307,7 +307,9 @@ impl Draft<'_> {
         session.note_read(counts);
         let beat = session.heartbeat_due();
         self.state.sessions.put(key.clone(), session);
-        if beat && self.is_friend(&key.0)? {
+        // Only the live session seals: an older one may be of a state that was restored.
+        let live = self.device(&key.0, key.1)?.and_then(|known| known.live) == Some(key.2);
+        if beat && live && self.is_friend(&key.0)? {
             self.send_empty_in(key)?;
         }
         Ok(Ok(()))

@@ -52,6 +52,8 @@ pub(crate) struct Own {
     #[tls_codec(with = "crate::wire::jid")]
     pub(crate) jid: BareJid,
     pub(crate) device: u32,
+    /// The highest serial of a certificate asked for.
+    pub(crate) serial: u32,
     /// Exact bytes; empty before the agent has certified this device.
     pub(crate) certificate: Bytes,
     /// Exact bytes of the current record; empty before there is one.
@@ -106,6 +108,8 @@ pub(crate) struct Own {
     /// is asked again.
     #[tls_codec(with = "crate::wire::flag")]
     pub(crate) restarted: bool,
+    /// The last number given out when the stream was lost: what was sealed since has not been on it.
+    pub(crate) lost_after: u64,
     /// Counts connections: what a contact's presence said holds for one.
     pub(crate) connection: u32,
     /// The sequence of the advert in the last broadcast presence; zero if it had none.
@@ -181,6 +185,9 @@ pub(crate) struct OneTime {
     pub(crate) signed: Bytes,
     #[tls_codec(with = "crate::wire::flag")]
     pub(crate) given: bool,
+    /// The account it was given to.
+    #[tls_codec(with = "crate::wire::text")]
+    pub(crate) asker: String,
     #[tls_codec(with = "crate::wire::time")]
     pub(crate) forget_at: Timestamp,
 }
@@ -329,6 +336,8 @@ pub(crate) struct OutboxItem {
     pub(crate) own_devices: Vec<u32>,
     pub(crate) missing: Vec<u32>,
     pub(crate) resources_without: u16,
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) clear: bool,
 }
 
 record!(OutboxItem, 10, u64);
@@ -451,6 +460,8 @@ pub(crate) enum Purpose {
 /// A handshake that this side opens.
 #[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]
 pub(crate) struct Opening {
+    /// The agent request it waits for; zero while there is none.
+    pub(crate) ask: u64,
     pub(crate) stage: OpeningStage,
     pub(crate) suite: u16,
     /// The initiator's state, while the agent is asked.
@@ -483,6 +494,8 @@ pub(crate) enum OpeningStage {
 /// A first flight that arrived, while the agent is asked for its legs, and what came after it.
 #[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]
 pub(crate) struct Arrival {
+    /// The agent request it waits for.
+    pub(crate) ask: u64,
     /// Whether the leg asked for is `ea`, else it is `aa`.
     #[tls_codec(with = "crate::wire::flag")]
     pub(crate) sealed: bool,

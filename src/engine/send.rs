@@ -69,14 +69,21 @@ impl Draft<'_> {
         let unprotectable = match element.attr("type") {
             Some("groupchat") => Some(SendError::NotForRooms),
             Some("error") => Some(SendError::NotProtectable),
-            _ if !inside || self.own()?.left => Some(SendError::NotProtectable),
+            _ if !inside => Some(SendError::NotProtectable),
+            _ if self.own()?.left => Some(SendError::Left),
             _ => None,
         };
+        let sticky = self.contact(&to)?.is_some_and(|contact| contact.sticky && !contact.left);
         let level = match (need, unprotectable) {
             (Need::Clear(consent), _) if consent.peer == to => None,
             (Need::Clear(_), _) => return Err(Misuse::Consent.into()),
             (Need::Encrypted(_), Some(why)) => {
                 self.fail(token, why);
+                return Ok(());
+            }
+            // This device has left; what goes to those who encrypt goes out in clear only by consent.
+            (Need::Policy, Some(SendError::Left)) if sticky => {
+                self.fail(token, SendError::Left);
                 return Ok(());
             }
             (Need::Policy, Some(_)) => None,
@@ -241,10 +248,6 @@ impl Draft<'_> {
             return Ok(Attempt::Fail(SendError::KeyChanged));
         }
         let connection = own.connection;
-        let fresh = contact.is_some_and(|contact| {
-            contact.checked != crate::env::Timestamp::default()
-                && self.now.since(contact.checked) < super::fetch::FRESH
-        });
         let resources_without = contact.map_or(0, |contact| {
             let here = |resource: &&super::records::Resource| resource.available && resource.device == 0;
             if contact.connection == connection { contact.resources.iter().filter(here).count() } else { 0 }
@@ -255,6 +258,7 @@ impl Draft<'_> {
         let accounts: &[&BareJid] = if *to == account { &[to] } else { &[to, &account] };
         for jid in accounts {
             let own = **jid == account;
+            let fresh = self.is_fresh(jid)?;
             let devices = self.contact(jid)?.map_or_else(Vec::new, |contact| contact.live.clone());
             if devices.is_empty() && !own {
                 if fresh {
@@ -301,6 +305,14 @@ impl Draft<'_> {
         }
         self.put_in_outbox(order, to, element.attr("id"), stanza, Some((token, coverage)));
         Ok(Attempt::Sent)
+    }
+
+    /// Whether a fetch of the account's keys has ended not long ago, and none is under way.
+    fn is_fresh(&self, jid: &BareJid) -> Result<bool, Error> {
+        Ok(self.contact(jid)?.is_some_and(|contact| {
+            let ever = contact.checked != crate::env::Timestamp::default();
+            ever && !contact.wanted && self.now.since(contact.checked) < super::fetch::FRESH
+        }))
     }
 
     pub(super) fn want_keys(&mut self, jid: &BareJid) -> Done {

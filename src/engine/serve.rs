@@ -14,6 +14,9 @@ const ROSTER: &str = "jabber:iq:roster";
 /// nobody can drain them. Each of a hundred contacts may open a session with every suite.
 const MAX_GIVEN: usize = 400;
 
+/// Of these, to one account: several of its devices, and handshakes that came to nothing.
+const MAX_GIVEN_TO_ONE: usize = 16;
+
 impl Draft<'_> {
     /// Answers a request for keys. Whether it was one.
     pub(super) fn serve(&mut self, iq: &Element<'_>) -> Result<bool, Error> {
@@ -33,7 +36,7 @@ impl Draft<'_> {
         }
         let (jid, record) = (own.jid.clone(), own.record.as_slice().to_vec());
         let list = self.contact(&jid)?.map_or_else(Vec::new, |contact| contact.list.as_slice().to_vec());
-        let prekeys = self.give()?;
+        let prekeys = self.give(&asker.bare)?;
         let prekeys: Vec<&[u8]> = prekeys.iter().map(Vec::as_slice).collect();
         let answer = Element::new("jabber:client", "iq")
             .with_attr("type", "result")
@@ -51,25 +54,36 @@ impl Draft<'_> {
     }
 
     /// One one-time prekey of each algorithm, never to be given again.
-    fn give(&mut self) -> Result<Vec<Vec<u8>>, Error> {
+    fn give(&mut self, asker: &BareJid) -> Result<Vec<Vec<u8>>, Error> {
         let mut out: Vec<Vec<u8>> = Vec::new();
         let mut had = Vec::new();
         let forget_at = self.now.after(ONE_TIME_GRACE);
         let ids = self.state.one_time.all_keys();
-        let mut given = 0;
+        let (mut given, mut to_asker) = (0, 0);
         for id in &ids {
-            given += usize::from(self.state.one_time.get(id)?.is_some_and(|key| key.given));
+            if let Some(key) = self.state.one_time.get(id)?
+                && key.given
+            {
+                given += 1;
+                to_asker += usize::from(key.asker == asker.as_str());
+            }
         }
         for id in ids {
             let Some(key) = self.state.one_time.get(&id)? else { continue };
             let kind = (key.kem, key.key.algorithm);
-            if given >= MAX_GIVEN || key.given || key.signed.as_slice().is_empty() || had.contains(&kind) {
+            if given >= MAX_GIVEN
+                || to_asker >= MAX_GIVEN_TO_ONE
+                || key.given
+                || key.signed.as_slice().is_empty()
+                || had.contains(&kind)
+            {
                 continue;
             }
             had.push(kind);
             out.push(key.signed.as_slice().to_vec());
             if let Some(key) = self.state.one_time.get_mut(&id)? {
                 key.given = true;
+                asker.as_str().clone_into(&mut key.asker);
                 key.forget_at = forget_at;
             }
         }

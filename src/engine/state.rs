@@ -2,13 +2,14 @@
 
 use zeroize::Zeroizing;
 
+use crate::engine::Config;
 use crate::engine::records::{
     Accepted, Acknowledged, Arrival, Ask, Contact, Counters, Device, InboxItem, OneTime, Opening, OutboxItem,
     Own, OwnPrekeys, Request, WaitingSend,
 };
 use crate::env::Timestamp;
 use crate::error::Misuse;
-use crate::jid::BareJid;
+use crate::identity::DeviceCertificate;
 use crate::session::{Session, SkippedBlock};
 use crate::store::RecordKey;
 use crate::store::table::{Record, Table};
@@ -96,10 +97,20 @@ impl State {
     }
 
     /// After a restart there is no connection until the caller says so.
-    pub(crate) fn restarted(&mut self, account: &BareJid) -> Result<(), Misuse> {
+    pub(crate) fn restarted(&mut self, config: &Config) -> Result<(), Misuse> {
         if let Some(own) = self.own.get_mut(&()).map_err(|_| Misuse::Record)? {
-            if own.jid != *account {
+            if own.jid != config.account {
                 return Err(Misuse::Record);
+            }
+            if !own.certificate.as_slice().is_empty() {
+                let certificate = DeviceCertificate::from_store(own.certificate.as_slice());
+                let certificate = certificate.map_err(|_| Misuse::Record)?;
+                let ours = *certificate.account_digest() == config.identity.account_digest()
+                    && certificate.signing_key() == config.identity.signing_key();
+                if !ours {
+                    // The keys of another device, or made anew: nothing of this store fits them.
+                    return Err(Misuse::Identity);
+                }
             }
             own.connected = false;
             own.restarted = true;

@@ -11,7 +11,7 @@ impl Draft<'_> {
         for id in self.state.asks.due(self.now) {
             if let Some(ask) = self.state.asks.get(&id)?.cloned() {
                 self.state.asks.remove(&id);
-                self.agent_failed(&ask)?;
+                self.agent_failed(id, &ask)?;
             }
         }
         for order in self.state.waiting.due(self.now) {

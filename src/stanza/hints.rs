@@ -61,7 +61,6 @@ pub(crate) fn is_for_servers(ns: &str, name: &str) -> bool {
 
 /// Whether a stanza's child is what servers add by their role: no sender can vouch for it, so it
 /// is handed over apart, and is dropped where it is found inside.
-#[cfg(test)]
 pub(crate) fn is_from_servers(ns: &str, name: &str) -> bool {
     match ns {
         // XEP-0203: when and where it was delayed.
