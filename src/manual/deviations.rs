@@ -29,7 +29,7 @@
 //! | first-flight grace not fixed | 32 days | a record is good for 30 |
 //! | one-time prekeys by access policy | to those who may see presence, and the own account | the policy by class is to come |
 //! | the responder answers at once | to those who may see presence | to others it would be a receipt |
-//! | sessions of a retired device close | when a list that names the device is taken | a device the list does not know yet may be newer than the list |
+//! | sessions of a retired device close | when a list that names the device is taken, and those of a device that is in no list when the newest has been fetched | a device the list does not know yet may be newer than the list |
 //! | a handshake that names a superseded secret is an event | an old name within the kept five; the one before the current is let through if the last step was one's own | the peer may not have seen that step |
 //! | one session state for handshake and ratchet | the responder's first ratchet key is its signed prekey, the root step lazy | a step is made when something is sent, so no key is made for nothing |
 //! | an offer is the offerer's first thing in each chain | prepared after the root step of that chain | so the epoch of the message is the one before |
@@ -42,8 +42,10 @@
 //! * Protection of iq and presence, detached authentication, authenticated presence.
 //! * Carbons and archives: forwarded copies pass as they are. So a device does not read yet what another of the
 //!   same account sent.
-//! * Control messages *list version* and *resend request* are read and never sent.
-//! * A device that another of its account has retired does not stop by itself.
+//! * The control message *list version* is sent when the account leaves, and not yet at other changes of the list;
+//!   *resend request* is read and never sent.
+//! * A command that retires another device. A device that has been retired stops by itself.
+//! * What cannot be read in a session is not asked for again; only a session that lost too much is replaced.
 //! * Linking, verification between people, trust states beyond first use, attestations.
 //! * Access classes, offers to strangers, puzzles.
 //! * Files, media, the watch for clear-text channels.

@@ -52,8 +52,8 @@
 //!
 //! **Metadata.** Servers see who writes to whom, when, how often, to which device ids and about how much; that
 //! a session is new (the flight is large); the suite; message numbers. Padding hides lengths within classes.
-//! Adverts and records are public: devices and their number, their suites, rough times of use. Answering a key
-//! request tells that the resource is online, to whoever can address its full JID.
+//! Adverts and records are public: devices and their number, their suites, rough times of use. An advert in
+//! a presence, a stranger's too, makes this device ask for the keys, which tells that it is online, and where.
 //!
 //! **Deniability** ends where something is signed: adverts, certificates, records, lists. The key agent can log.
 //!

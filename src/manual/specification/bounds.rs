@@ -52,17 +52,19 @@
 //! | life of an old session | 30 days | what offline stores hold back |
 //! | heartbeat | 50 messages | heals a reader, costs two in a hundred |
 //! | KEM epoch | 32 messages or a day | a new epoch within 20 round trips of a dialogue |
-//! | flights waiting for the key agent | 32, from all peers | each holds a stanza and costs two requests |
+//! | flights waiting for the key agent | 32 in all, 16 of them for those who may not see our presence, 4 of one account | each holds a stanza and costs two requests |
 //! | stanzas behind one of them | 32 | the same |
 //! | accepted flights for a record | 10,000 | then the prekeys rotate, so the list stays bounded |
 //! | one-time prekeys ready | 8 of each algorithm | a few contacts at once; made anew in the background |
-//! | one-time prekeys out | 400 | nobody can drain them |
+//! | one-time prekeys out | 400, of these 16 to one account | nobody can drain them |
+//! | step of a handshake counter | 2^32 | a counter at its end could not be passed |
+//! | accounts remembered | 10,000 | more than any roster has |
 //! | one-time prekeys in an answer | 16 | one of each algorithm |
 //! | unverified adverts of an account | 8 | a stranger's devices |
 //! | resources of an account | 16 | the oldest is forgotten |
 //! | stanzas waiting or unacknowledged | 1,000 | more than a person sends in days offline |
 //! | stanzas delivered and not taken | 10,000 | an application that takes none is broken; then each input fails as misuse |
-//! | acknowledged ids kept | 64 | so that an error finds its token |
+//! | acknowledged ids kept | 64 to 128 | so that an error finds its token |
 //! | prekeys in a request to the agent | 128 | a store that ran empty |
 //!
 //! # Times

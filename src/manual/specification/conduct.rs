@@ -63,7 +63,7 @@
 //! | an empty message | after a first flight was accepted | accounts that may see one's presence, own account |
 //! | an empty message | heartbeat | the same |
 //! | a handshake of one's own with an empty message | a flight named an unknown resumption secret | the same; once an hour for a device |
-//! | keys | a request | everybody; one-time prekeys only as above |
+//! | keys | a request | as above; to others the iq is the application's to answer |
 //! | requests for keys | an unverified advert, something to send | the account |
 //!
 //! So a stranger never learns from an automatic message whether its own was read.
@@ -71,7 +71,7 @@
 //! # A state that was restored
 //!
 //! A device whose state was restored from a backup must not seal with it. It drops all own prekeys, published
-//! and one-time, and the list of accepted flights; it abandons its sending sessions; it makes a new record and
+//! and one-time, and the list of accepted flights; it abandons its sending sessions; it makes a new certificate, record and
 //! advert with numbers past all that it can have used, as are its prekey ids; it opens new handshakes, which
 //! name the resumption secrets that it still has. The peer sees that they are old.
 //!

@@ -84,8 +84,9 @@
 //!
 //! `record` is the current record, `devices` the list if the device has one, each `prekey` a one-time prekey. A device
 //! gives one one-time prekey of each kind and algorithm, to accounts that may see its presence (roster subscription
-//! `from` or `both`) and to its own account, and none to others. Readers take at most 16. A device without a record
-//! leaves the request to the client, which answers as to any request it does not know.
+//! `from` or `both`) and to its own account, at most 16 at a time that are not yet used. Readers take at most 16. A
+//! request of others, or to a device without a record, is left to the client, which answers as to any request it does
+//! not know.
 //!
 //! # Order of a fetch
 //!
