@@ -90,7 +90,7 @@ fn a_message_with_a_key_of_the_post_quantum_ratchet() {
         world.say(World::ALICE, BOB, "x");
         world.run();
     }
-    let count = all_refused(&mut world, World::BOB, &catch.one(), 7);
+    let count = all_refused(&mut world, World::BOB, &catch.one(), 1);
     assert!(count > 300, "{count}");
 }
 
@@ -120,17 +120,17 @@ fn a_classical_first_flight_with_one_time_prekeys() {
 
 #[test]
 fn a_classical_first_flight_to_the_record() {
-    assert!(flight(4, &[&SUITE_CLASSICAL], true, 3) > 200);
+    assert!(flight(4, &[&SUITE_CLASSICAL], true, 1) > 700);
 }
 
 #[test]
 fn a_hybrid_first_flight_with_one_time_prekeys() {
-    assert!(flight(5, &[], false, 7) > 300);
+    assert!(flight(5, &[], false, 1) > 2_000);
 }
 
 #[test]
 fn a_hybrid_first_flight_to_the_record() {
-    assert!(flight(6, &[&SUITE_HYBRID_MISUSE_RESISTANT], true, 13) > 150);
+    assert!(flight(6, &[&SUITE_HYBRID_MISUSE_RESISTANT], true, 1) > 2_000);
 }
 
 /// Where the entry of a device lies in a wrapped message without flights.
@@ -291,7 +291,7 @@ fn answer_from_pep(seed: u64, node: &'static str, name: &str, every: usize) {
 
 #[test]
 fn a_record_from_pep() {
-    answer_from_pep(10, "urn:xmpp:e2e:0:device'", "device", 3);
+    answer_from_pep(10, "urn:xmpp:e2e:0:device'", "device", 1);
 }
 
 #[test]
@@ -311,8 +311,13 @@ fn a_device_answering_for_its_keys() {
     let sent = Catch::new(&mut world.server, "alice@example.com/phone", is_protected);
     let prekeys = answer.matches("<prekey>").count();
     assert_eq!(prekeys, 2);
-    let mut structures = vec![("record", 0, 17), ("devices", 0, 2)];
-    structures.extend((0..prekeys).map(|number| ("prekey", number, 11)));
+    // Each case opens a session, so of the two large structures only some bytes are taken: the record
+    // has all of its bytes damaged above, the prekey in the unit tests of its decoder.
+    let mut structures = vec![("record", 0, 11), ("devices", 0, 1)];
+    structures.extend((0..prekeys).map(|number| {
+        let large = bytes_in(&answer, "prekey", number).len() > 500;
+        ("prekey", number, if large { 7 } else { 1 })
+    }));
     for (name, number, every) in structures {
         let bytes = bytes_in(&answer, name, number);
         for (what, damaged) in damages(&bytes, every) {
