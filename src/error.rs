@@ -140,9 +140,6 @@ impl From<crate::wire::Undecodable> for Reason {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Misuse {
-    /// The answer of an agent to a request that is not outstanding, or of the wrong kind.
-    #[error("no such agent request")]
-    AgentReply,
     /// The stanza handed in is not one stanza as RFC 6120 has it.
     #[error("not a stanza: {0}")]
     Stanza(Malformed),

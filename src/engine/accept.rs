@@ -426,8 +426,7 @@ impl Draft<'_> {
         device: u32,
         name: &[u8],
     ) -> Result<Option<(Secret, bool)>, Error> {
-        let range = (jid.clone(), device, [0; 16])..=(jid.clone(), device, [0xFF; 16]);
-        for key in self.state.sessions.keys(range) {
+        for key in self.sessions_of(jid, device) {
             let Some(session) = self.state.sessions.get(&key)? else { continue };
             let Some(suite) = self.config.suites.find(session.suite_id()) else { continue };
             if let Some(found) = session.find_resumption(suite, name) {

@@ -30,7 +30,7 @@ impl Draft<'_> {
         if self.contact(jid)?.is_none_or(|contact| contact.other_key != Some(digest)) {
             return Err(Misuse::Key.into());
         }
-        self.drop_devices(jid);
+        self.drop_devices(jid)?;
         let contact = self.contact_mut(jid)?;
         contact.former_key = contact.account_key.replace(digest);
         contact.other_key = None;
@@ -71,22 +71,19 @@ impl Draft<'_> {
         }
         if let Some(contact) = self.contact(jid)? {
             let friend = contact.friend;
-            self.drop_devices(jid);
+            self.drop_devices(jid)?;
             self.state.contacts.remove(jid);
             self.contact_mut(jid)?.friend = friend;
         }
         Ok(())
     }
 
-    fn drop_devices(&mut self, jid: &BareJid) {
+    fn drop_devices(&mut self, jid: &BareJid) -> Done {
         for device in self.devices_of(jid) {
-            let range = (jid.clone(), device, [0; 16])..=(jid.clone(), device, [0xFF; 16]);
-            for key in self.state.sessions.keys(range) {
-                self.drop_session(&key);
-            }
-            self.state.openings.remove(&(jid.clone(), device));
+            self.close_sessions(jid, device)?;
             self.state.devices.remove(&(jid.clone(), device));
         }
+        Ok(())
     }
 
     fn heal(&mut self, jid: &BareJid) -> Done {

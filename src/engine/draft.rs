@@ -2,7 +2,7 @@
 
 use rand_core::CryptoRng;
 
-use crate::engine::records::{Contact, Counters, Device, Own};
+use crate::engine::records::{Contact, Counters, Device, Own, SessionKey};
 use crate::engine::state::State;
 use crate::engine::{Config, Input};
 use crate::env::{Env, Timestamp};
@@ -157,6 +157,11 @@ impl<'a> Draft<'a> {
     pub(crate) fn devices_of(&self, jid: &BareJid) -> Vec<u32> {
         let range = (jid.clone(), 0)..=(jid.clone(), u32::MAX);
         self.state.devices.keys(range).into_iter().map(|(_, device)| device).collect()
+    }
+
+    /// The keys of all sessions with a device.
+    pub(crate) fn sessions_of(&self, jid: &BareJid, device: u32) -> Vec<SessionKey> {
+        self.state.sessions.keys((jid.clone(), device, [0; 16])..=(jid.clone(), device, [0xFF; 16]))
     }
 
     pub(crate) fn notify(&mut self, event: Event) {

@@ -12,7 +12,7 @@ use crate::engine::records::{Contact, Query, Request};
 use crate::error::{Error, Malformed, Misbehaviour, Misuse, Reason, Unreadable};
 use crate::identity::{MAX_LIST, MAX_RECORD};
 use crate::jid::{Address, BareJid};
-use crate::stanza::{Element, write_stanza};
+use crate::stanza::Element;
 use crate::step::{Effect, Event};
 use crate::wire::from_base64;
 
@@ -48,17 +48,7 @@ impl Draft<'_> {
         let number = self.count(|counters| &mut counters.request)?;
         // The random part keeps others from guessing an id to answer.
         let id = format!("{ID_PREFIX}{:016x}-{number}", self.rng.next_u64());
-        let mut iq = Element::new("jabber:client", "iq").with_attr("type", kind).with_attr("id", id.clone());
-        if !to.is_empty() {
-            iq = iq.with_attr("to", to.to_owned());
-        }
-        let mut stanza = write_stanza(&iq);
-        // The payload is the engine's own and already written.
-        let end = stanza.strip_suffix("/>").map(str::len).ok_or(Misuse::Record)?;
-        stanza.truncate(end);
-        stanza.push('>');
-        stanza.push_str(payload);
-        stanza.push_str("</iq>");
+        let stanza = pep::iq(kind, &id, to, payload);
         let deadline = self.now.after(REQUEST_TIMEOUT);
         self.state.requests.put(id, Request { to: to.to_owned(), device, query, deadline });
         self.send(stanza, None)

@@ -244,9 +244,8 @@ impl Draft<'_> {
         Ok(())
     }
 
-    fn close_sessions(&mut self, jid: &BareJid, device: u32) -> Done {
-        let range = (jid.clone(), device, [0; 16])..=(jid.clone(), device, [0xFF; 16]);
-        for key in self.state.sessions.keys(range) {
+    pub(super) fn close_sessions(&mut self, jid: &BareJid, device: u32) -> Done {
+        for key in self.sessions_of(jid, device) {
             self.drop_session(&key);
         }
         self.state.openings.remove(&(jid.clone(), device));

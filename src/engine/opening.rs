@@ -202,10 +202,9 @@ impl Draft<'_> {
         jid: &BareJid,
         device: u32,
     ) -> Result<Option<([u8; RESUMPTION_NAME_LEN], Secret)>, Error> {
-        let range = (jid.clone(), device, [0; 16])..=(jid.clone(), device, [0xFF; 16]);
         let live = self.device(jid, device)?.and_then(|known| known.live);
         let mut newest = None;
-        for key in self.state.sessions.keys(range) {
+        for key in self.sessions_of(jid, device) {
             let Some(session) = self.state.sessions.get(&key)? else { continue };
             let Some(suite) = self.config.suites.find(session.suite_id()) else { continue };
             let age = (live == Some(key.2), session.created());
@@ -265,9 +264,8 @@ impl Draft<'_> {
             known.live_counter = counter;
         }
         let live = known.live;
-        let range = (jid.clone(), device, [0; 16])..=(jid.clone(), device, [0xFF; 16]);
         let mut old = Vec::new();
-        for key in self.state.sessions.keys(range) {
+        for key in self.sessions_of(jid, device) {
             if Some(key.2) != live
                 && let Some(session) = self.state.sessions.get(&key)?
             {

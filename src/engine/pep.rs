@@ -3,7 +3,7 @@
 use core::fmt::Write;
 
 use crate::NS;
-use crate::stanza::Element;
+use crate::stanza::{Element, write_stanza};
 use crate::wire::to_base64;
 
 /// The node with one item for each device: its record.
@@ -14,6 +14,17 @@ pub(crate) const NODE_DEVICES: &str = "urn:xmpp:e2e:0:devices";
 pub(crate) const ITEM_DEVICES: &str = "current";
 
 const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
+
+/// An iq of the engine: what the start tag says, and a payload that is already written.
+pub(crate) fn iq(kind: &'static str, id: &str, to: &str, payload: &str) -> String {
+    let mut head = Element::new("jabber:client", "iq").with_attr("type", kind).with_attr("id", id);
+    if !to.is_empty() {
+        head = head.with_attr("to", to);
+    }
+    let head = write_stanza(&head);
+    let head = head.strip_suffix("/>").unwrap_or(&head);
+    format!("{head}>{payload}</iq>")
+}
 
 /// The payload that asks for the items of a node.
 pub(crate) fn items(node: &str, item: Option<&str>) -> String {

@@ -191,10 +191,8 @@ impl Draft<'_> {
             }
             return self.read_in(incoming, &message, &[key]);
         }
-        let range =
-            (incoming.sender.clone(), device, [0; 16])..=(incoming.sender.clone(), device, [0xFF; 16]);
         let tag = message.part.tag;
-        let sessions = self.state.sessions.keys(range);
+        let sessions = self.sessions_of(&incoming.sender, device);
         let sessions: Vec<_> = sessions.into_iter().filter(|(_, _, [first, ..])| *first == tag).collect();
         self.read_in(incoming, &message, &sessions)
     }

@@ -6,7 +6,7 @@ use crate::engine::own::ONE_TIME_GRACE;
 use crate::engine::{Subscription, pep};
 use crate::error::{Error, Misbehaviour, Misuse};
 use crate::jid::{Address, BareJid};
-use crate::stanza::{Element, write_stanza};
+use crate::stanza::Element;
 
 const ROSTER: &str = "jabber:iq:roster";
 
@@ -38,16 +38,7 @@ impl Draft<'_> {
         let list = self.contact(&jid)?.map_or_else(Vec::new, |contact| contact.list.as_slice().to_vec());
         let prekeys = self.give(&asker.bare)?;
         let prekeys: Vec<&[u8]> = prekeys.iter().map(Vec::as_slice).collect();
-        let answer = Element::new("jabber:client", "iq")
-            .with_attr("type", "result")
-            .with_attr("id", id.to_owned())
-            .with_attr("to", from.to_owned());
-        let mut stanza = write_stanza(&answer);
-        let end = stanza.strip_suffix("/>").map(str::len).ok_or(Misuse::Record)?;
-        stanza.truncate(end);
-        stanza.push('>');
-        stanza.push_str(&pep::answer_keys(&record, &list, &prekeys));
-        stanza.push_str("</iq>");
+        let stanza = pep::iq("result", id, from, &pep::answer_keys(&record, &list, &prekeys));
         self.send(stanza, None)?;
         self.unsettled = true;
         Ok(true)

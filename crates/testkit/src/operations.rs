@@ -829,7 +829,6 @@ impl Device {
                 }
                 Outcome::Misuse(misuse) => {
                     let allowed = match class {
-                        Class::Agent => misuse == Misuse::AgentReply,
                         Class::Wish => [Misuse::Consent, Misuse::Key, Misuse::Jid].contains(&misuse),
                         _ => false,
                     };

@@ -10,16 +10,16 @@
 //! | KEM re-encapsulation, session independence | `tampering`: every byte of a hybrid flight |
 //! | last-resort prekeys pass for one-time | [`the_security_of_the_first_flight_is_told`] |
 //! | replayed first messages | [`a_first_message_is_read_once`] |
-//! | prekeys drained, devices told apart by them | `attacks_by_servers`: `strangers_get_no_one_time_prekeys`, `attacks_by_servers`: `nobody_gets_a_one_time_prekey_twice` |
+//! | prekeys drained, devices told apart by them | `servers`: `strangers_get_no_one_time_prekeys`, `servers`: `nobody_gets_a_one_time_prekey_twice` |
 //! | a recipient's device alters the payload for the others | [`a_recipient_cannot_alter_the_message_for_another`] |
-//! | no device linkage | `attacks_by_servers`: `a_device_of_another_account_key_gets_nothing` |
+//! | no device linkage | `servers`: `a_device_of_another_account_key_gets_nothing` |
 //! | devices that only read never heal | [`a_device_that_only_reads_answers_now_and_then`] |
 //! | suites downgraded | [`a_flight_is_not_moved_to_a_weaker_suite`], [`what_needs_the_quantum_level_is_not_sent_below`] |
 //! | metadata in clear, hash of the plaintext | [`nothing_of_the_content_is_outside`] |
 //! | weak forward secrecy of first messages | [`the_security_of_the_first_flight_is_told`]; the manual says how long |
 //! | a clone opens sessions of its own | [`a_handshake_that_is_not_chained_is_told`] |
 //! | state rolled back or cloned | [`a_state_restored_from_a_backup_is_told_to_the_peer`] |
-//! | membership by the server, forwarded keys | `attacks_by_servers`: `a_device_of_another_account_key_gets_nothing`; no keys are forwarded |
+//! | membership by the server, forwarded keys | `servers`: `a_device_of_another_account_key_gets_nothing`; no keys are forwarded |
 //! | backups without integrity | none: the engine has no backup format |
 //! | non-contributory agreement | `hostile`: all-zero agreement |
 //! | lax signatures, timing of base64 | `vectors`, `zeroize`: strict verification; secrets are not in base64 |
@@ -29,11 +29,11 @@
 //! | padding oracles | [`refusals_of_damaged_messages_are_all_alike`] |
 //! | signature wrapping, canonicalisation | comes with detached authentication |
 //! | stanza smuggling, parser differentials | `hostile`: XML that XMPP forbids |
-//! | forged carbons | `attacks_by_servers`: `a_forwarded_copy_of_a_stranger_is_not_read` |
-//! | roster push and iq answer spoofed | `attacks_by_servers`: `answers_from_elsewhere_are_not_taken`, `attacks_by_servers`: `a_roster_push_from_elsewhere_is_not_taken` |
-//! | unprotected siblings | `attacks_by_servers`: `unprotected_siblings_are_dropped` |
+//! | forged carbons | `servers`: `a_forwarded_copy_of_a_stranger_is_not_read` |
+//! | roster push and iq answer spoofed | `servers`: `answers_from_elsewhere_are_not_taken`, `servers`: `a_roster_push_from_elsewhere_is_not_taken` |
+//! | unprotected siblings | `servers`: `unprotected_siblings_are_dropped` |
 //! | presence replayed | `hostile_keys`: an older advert; the rest comes with authenticated presence |
-//! | capability stripped | `attacks_by_servers`: `a_stripped_advert_is_told_and_changes_nothing`, `attacks_by_servers`: `clear_text_from_who_encrypts_is_told` |
+//! | capability stripped | `servers`: `a_stripped_advert_is_told_and_changes_nothing`, `servers`: `clear_text_from_who_encrypts_is_told` |
 //! | surreptitious forwarding | [`a_handshake_for_one_account_is_nothing_to_another`] |
 //! | small-order and non-canonical keys | `hostile`: bad keys |
 //! | malleable signatures, batches | `vectors`: strict; no batches, no ids of signatures |
@@ -43,10 +43,12 @@
 //! | receipts without the user's knowledge | [`a_stranger_gets_no_automatic_answer`] |
 //! | lengths | [`short_messages_have_one_length`] |
 //! | trust messages replayed | there are none |
-//! | work caused by who has proven nothing | `attacks_by_servers`: `unverified_adverts_cost_one_request_at_a_time`, `a_false_flight_does_not_keep_the_true_one_out` |
+//! | work caused by who has proven nothing | `servers`: `unverified_adverts_cost_one_request_at_a_time`, `a_false_flight_does_not_keep_the_true_one_out` |
 //! | handshakes that cross | [`handshakes_that_cross_come_to_one_session`] |
 
 #![expect(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
+
+mod servers;
 
 use xmpp_e2e::suite::{Level, SUITE_CLASSICAL, Suites};
 use xmpp_e2e::{BareJid, Command, Event, Malformed, Need, Protection, Reason, SendError};

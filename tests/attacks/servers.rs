@@ -1,70 +1,12 @@
 //! Known attacks that take a server: what it can forge, strip, withhold or ask for. The table of all
-//! is in `attacks`.
+//! is in `main`.
 
-#![expect(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
-
-use xmpp_e2e::{BareJid, Event, Misbehaviour, Reason, SendError};
+use xmpp_e2e::{Event, Misbehaviour, SendError};
 use xmpp_e2e_testkit::device::{End, Job};
-use xmpp_e2e_testkit::server::{Crossing, Way};
 use xmpp_e2e_testkit::wire::{Catch, Snapshot, bytes_in, is_protected, with_bytes};
 use xmpp_e2e_testkit::{Device, World};
 
-const ALICE: &str = "alice@example.com";
-const BOB: &str = "bob@example.org";
-const PHONE: &str = "alice@example.com/phone";
-const DESK: &str = "bob@example.org/desk";
-const EVE: &str = "eve@example.net/x";
-
-fn jid(jid: &str) -> BareJid {
-    BareJid::parse(jid).unwrap()
-}
-
-fn events(world: &World, device: usize) -> &[Event] {
-    &world.devices[device].record.events
-}
-
-fn bodies(world: &World, device: usize) -> Vec<&str> {
-    world.devices[device].record.bodies()
-}
-
-/// What a client has sent since the log was last cleared.
-fn sent<'w>(world: &'w World, client: &str) -> Vec<&'w str> {
-    let of_client = |entry: &&Crossing| entry.way == Way::Out && entry.client == client;
-    world.server.log.iter().filter(of_client).map(|entry| entry.stanza.as_str()).collect()
-}
-
-/// Alice and Bob, who have met and talked both ways.
-fn talking(seed: u64) -> World {
-    let mut world = World::pair(seed);
-    world.say(World::ALICE, BOB, "before");
-    world.run();
-    world.say(World::BOB, ALICE, "answer");
-    world.run();
-    clear(&mut world);
-    world
-}
-
-fn clear(world: &mut World) {
-    world.server.log.clear();
-    for device in &mut world.devices {
-        device.record.events.clear();
-        device.record.inbox.clear();
-    }
-}
-
-/// Alice's message to Bob, taken off the stream.
-fn caught(world: &mut World, text: &str) -> String {
-    let catch = Catch::new(&mut world.server, DESK, is_protected);
-    world.say(World::ALICE, BOB, text);
-    world.run();
-    world.server.tamper = None;
-    catch.one()
-}
-
-fn rejected(event: &Event) -> Reason {
-    let Event::Rejected { reason, .. } = event else { panic!("{event:?}") };
-    *reason
-}
+use super::{ALICE, BOB, DESK, EVE, PHONE, bodies, caught, clear, events, jid, rejected, sent, talking};
 
 #[test]
 fn a_forwarded_copy_of_a_stranger_is_not_read() {
