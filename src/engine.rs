@@ -8,6 +8,7 @@ mod command;
 mod deliver;
 mod draft;
 mod fetch;
+mod forwarded;
 mod keys;
 mod opening;
 mod outbox;
@@ -30,7 +31,7 @@ use crate::agent::{AgentIdentity, AgentReply};
 use crate::env::{Env, Timestamp};
 use crate::error::{Error, Misuse};
 use crate::jid::BareJid;
-use crate::stanza::{Hints, Padding};
+use crate::stanza::{Hints, Padding, Tree};
 use crate::step::{Effect, InboxId, Need, OutboxId, Step, Token};
 use crate::store::{Batch, RecordKey, Stored};
 use crate::suite::{Level, Suites};
@@ -103,8 +104,19 @@ pub enum Input<'a> {
         /// The protection it needs.
         need: Need,
     },
+    /// [`Outgoing`](Self::Outgoing) with a stanza that is a tree already.
+    OutgoingTree {
+        /// The stanza.
+        stanza: &'a Tree<'a>,
+        /// The application's name for it.
+        token: Token,
+        /// The protection it needs.
+        need: Need,
+    },
     /// A stanza that came, before the library has matched it with its own iqs.
     Received(&'a str),
+    /// [`Received`](Self::Received) with a stanza that is a tree already.
+    ReceivedTree(&'a Tree<'a>),
     /// An entry of the roster, from the client's cache or a result.
     Roster {
         /// The contact's JID.

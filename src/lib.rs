@@ -235,10 +235,10 @@ pub use error::{Error, Malformed, Misbehaviour, Misuse, Reason, Unreadable};
 pub use jid::{BareJid, InvalidJid};
 pub use rand_core;
 pub use secret::Secret;
-pub use stanza::{Hints, Padding};
+pub use stanza::{Hints, Padding, Tree, TreeBuilder, Visitor};
 pub use step::{
     Consent, Context, Coverage, Effect, Event, Inbound, InboxId, Need, Outbound, OutboxId, Protection,
-    SendError, Step, Token, Waiting,
+    SendError, Step, Token, Via, Waiting,
 };
 
 /// The namespace of every element of this protocol.

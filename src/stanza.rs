@@ -7,6 +7,7 @@ pub(crate) mod envelope;
 mod hints;
 mod padding;
 mod reader;
+mod tree;
 pub(crate) mod wrap;
 mod writer;
 
@@ -16,6 +17,7 @@ pub use hints::Hints;
 pub(crate) use hints::{is_for_servers, is_from_servers};
 pub use padding::Padding;
 pub(crate) use reader::{MAX_STANZA, parse, parse_children};
+pub use tree::{Tree, TreeBuilder, Visitor};
 #[cfg(test)]
 pub(crate) use writer::write;
 pub(crate) use writer::{write_children, write_stanza};

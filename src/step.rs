@@ -5,8 +5,9 @@ use core::fmt;
 use crate::agent::AgentRequest;
 use crate::engine::{Engine, Input};
 use crate::env::Env;
-use crate::error::{Error, Reason};
+use crate::error::{Error, Malformed, Reason};
 use crate::jid::BareJid;
+use crate::stanza::Tree;
 use crate::store::Batch;
 use crate::suite::{Level, SuiteId};
 
@@ -177,6 +178,16 @@ impl Outbound {
     }
 }
 
+impl Outbound {
+    /// The same as a tree, for a library that writes its own elements.
+    ///
+    /// # Errors
+    /// None for what this version made; the bytes may have been stored by another.
+    pub fn tree(&self) -> Result<Tree<'_>, Malformed> {
+        Tree::parse(&self.0)
+    }
+}
+
 impl fmt::Debug for Outbound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Outbound({} bytes)", self.0.len())
@@ -192,6 +203,16 @@ impl Inbound {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl Inbound {
+    /// The same as a tree.
+    ///
+    /// # Errors
+    /// None for what this version made; it may have been stored by another.
+    pub fn tree(&self) -> Result<Tree<'_>, Malformed> {
+        Tree::parse(&self.0)
     }
 }
 
@@ -216,7 +237,20 @@ pub enum Protection {
     },
 }
 
-/// What is known of a delivered stanza besides its content. All of it is authenticated.
+/// How a message came to this device.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Via {
+    /// From an archive (XEP-0313): the delivered stanza is the result, with the message in its place.
+    Archive,
+    /// As a carbon (XEP-0280): the delivered stanza is the carbon, with the message in its place.
+    Carbon,
+    /// By itself.
+    #[default]
+    Stream,
+}
+
+/// What is known of a delivered stanza besides its content. All of it but `via` is authenticated.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Context {
@@ -231,6 +265,8 @@ pub struct Context {
     pub sent: crate::env::Timestamp,
     /// Whether the stanza's id came inside the protection. If not, nothing may refer to it.
     pub id_protected: bool,
+    /// How it came. Around a copied message stands what only the own server says.
+    pub via: Via,
 }
 
 /// Which devices can read what was sent.
@@ -239,8 +275,7 @@ pub struct Context {
 pub struct Coverage {
     /// The peer's devices that can.
     pub devices: Vec<u32>,
-    /// Own other devices that it is sealed for. They get it by a carbon (XEP-0280), which this version
-    /// does not unwrap yet.
+    /// Own other devices that it is sealed for. They get it by a carbon (XEP-0280) or from the archive.
     pub own_devices: Vec<u32>,
     /// Live devices, of both accounts, that cannot, for they have no valid record.
     pub missing: Vec<u32>,

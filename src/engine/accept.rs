@@ -18,7 +18,7 @@ use crate::session::{
     AwaitAa, AwaitEa, OpenError, OwnKeys, Payload, Prologue, RESUMPTION_NAME_LEN, responder,
 };
 use crate::stanza::envelope::Envelope;
-use crate::stanza::{Content, parse};
+use crate::stanza::{Content, MAX_STANZA, parse};
 use crate::step::Event;
 use crate::suite::{AlgorithmId, KeyPair, Suite, SuiteId, choose};
 use crate::wire::Bytes;
@@ -48,11 +48,12 @@ impl Draft<'_> {
         if !self.state.arrivals.contains(&key) {
             return Ok(false);
         }
+        let text = incoming.to_xml();
         let Some(arrival) = self.state.arrivals.get_mut(&key)? else { return Ok(false) };
-        if arrival.stanzas.len() >= MAX_QUEUE {
+        if arrival.stanzas.len() >= MAX_QUEUE || text.len() > MAX_STANZA {
             self.reject(Some(&incoming.sender), Misbehaviour::TooMuch);
         } else {
-            arrival.stanzas.push(incoming.text.as_bytes().into());
+            arrival.stanzas.push(text.as_bytes().into());
         }
         Ok(true)
     }
@@ -63,6 +64,10 @@ impl Draft<'_> {
         message: Message<'_>,
     ) -> Result<Result<(), Reason>, Error> {
         let Some(flight) = message.part.flight else { return Ok(Err(Malformed::Encoding.into())) };
+        let text = incoming.to_xml();
+        if text.len() > MAX_STANZA {
+            return Ok(Err(Malformed::TooLarge.into()));
+        }
         // Strangers leave room for those we know.
         let room = if self.is_friend(&incoming.sender)? { MAX_ARRIVALS } else { MAX_ARRIVALS / 2 };
         let range = (incoming.sender.clone(), 0)..=(incoming.sender.clone(), u32::MAX);
@@ -126,7 +131,7 @@ impl Draft<'_> {
             counter: 0,
             list_version: 0,
             resumption: Bytes::new(Vec::new()),
-            stanzas: vec![incoming.text.as_bytes().into()],
+            stanzas: vec![text.as_bytes().into()],
         };
         self.state.arrivals.put((incoming.sender.clone(), message.device), arrival);
         Ok(Ok(()))
@@ -306,13 +311,9 @@ impl Draft<'_> {
         let Some(first) = arrival.stanzas.first() else { return Ok(Err(Malformed::Stanza.into())) };
         let text = core::str::from_utf8(first.as_slice()).map_err(|_| Misuse::Record)?;
         let element = parse(text).map_err(|_| Misuse::Record)?;
-        let own = self.own()?.jid.clone();
-        let incoming = Incoming { element: &element, text, sender: jid.clone(), addressed: own };
-        let bytes = element.child(crate::NS, "e").map(|child| {
-            crate::wire::from_base64(child.text().trim_matches(['\n', ' ', '\t']), crate::stanza::MAX_STANZA)
-        });
-        let Some(Ok(bytes)) = bytes else { return Err(Misuse::Record.into()) };
-        let message = match Envelope::decode(&bytes).map(|envelope| self.part_for_me(jid, envelope)) {
+        let Ok(Some(incoming)) = self.incoming(&element)? else { return Err(Misuse::Record.into()) };
+        let message = match Envelope::decode(&incoming.bytes).map(|envelope| self.part_for_me(jid, envelope))
+        {
             Ok(message) => message?.ok_or(Misuse::Record)?,
             Err(_) => return Err(Misuse::Record.into()),
         };

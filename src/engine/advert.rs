@@ -8,7 +8,7 @@ use crate::error::{Error, Malformed, Misbehaviour, Misuse, Reason};
 use crate::identity::{DeviceRecord, digest};
 use crate::jid::{Address, BareJid};
 use crate::presence::{ADVERT_LIFE, Advert, AdvertIn, MAX_ADVERT};
-use crate::stanza::{Element, Node, parse, write_stanza};
+use crate::stanza::{Element, MAX_STANZA, Node, parse, write_stanza};
 use crate::step::{Coverage, Effect, Event, Token, Waiting};
 use crate::wire::from_base64;
 
@@ -23,7 +23,7 @@ const MAX_PENDING: usize = 8;
 
 impl Draft<'_> {
     /// Presence of the application's own. Only broadcast presence carries the advert.
-    pub(super) fn outgoing_presence(&mut self, element: &Element<'_>, stanza: &str, token: Token) -> Done {
+    pub(super) fn outgoing_presence(&mut self, element: &Element<'_>, token: Token) -> Done {
         if element.attr("to").is_some() || self.own()?.left {
             self.effects.push(Effect::Pass);
             return Ok(());
@@ -41,8 +41,13 @@ impl Draft<'_> {
             }
         }
         let until = self.now.after(HOLD);
+        let presence = write_stanza(element);
+        if presence.len() > MAX_STANZA {
+            self.fail(token, crate::step::SendError::TooLarge);
+            return Ok(());
+        }
         let own = self.own_mut()?;
-        stanza.clone_into(&mut own.presence);
+        own.presence = presence;
         own.presence_advert = 0;
         let replaced = own.held.replace(token.0);
         own.held_until = until;

@@ -2,6 +2,7 @@
 
 use crate::NS;
 use crate::engine::draft::{Done, Draft};
+use crate::engine::forwarded::put_back;
 use crate::engine::receive::Incoming;
 use crate::engine::records::{InboxItem, SessionKey};
 use crate::env::Env;
@@ -11,7 +12,7 @@ use crate::session::{Context as Bound, KemPolicy, Session, StanzaKind};
 use crate::stanza::{
     Body, Content, Control, Element, Node, envelope, is_for_servers, is_from_servers, write_stanza,
 };
-use crate::step::{Context, Effect, Inbound, InboxId, Protection};
+use crate::step::{Context, Effect, Inbound, InboxId, Protection, Via};
 use crate::suite::{Level, Suite, SuiteId};
 use crate::wire::to_base64;
 
@@ -65,6 +66,9 @@ impl Draft<'_> {
             // Kinds of later versions are authentic and say nothing yet.
             Body::Control(_) => return Ok(false),
         }
+        if let Some(outer) = incoming.outer {
+            stanza = put_back(outer, stanza);
+        }
         let item = InboxItem {
             stanza: write_stanza(&stanza),
             suite: suite.id.0,
@@ -75,6 +79,11 @@ impl Draft<'_> {
             addressed: incoming.addressed.clone(),
             sent: time,
             id_protected,
+            via: match incoming.via {
+                Via::Stream => 0,
+                Via::Carbon => 1,
+                Via::Archive => 2,
+            },
         };
         if self.state.inbox.len() >= MAX_INBOX {
             return Err(Misuse::InboxFull.into());
@@ -117,6 +126,18 @@ impl Draft<'_> {
         Ok(())
     }
 
+    /// Where a device is: at a resource that showed its advert on this stream, else somewhere at the account.
+    fn address_of(&self, jid: &BareJid, device: u32) -> Result<String, Error> {
+        let connection = self.own()?.connection;
+        let contact = self.contact(jid)?.filter(|contact| contact.connection == connection);
+        let resources = contact.map_or(&[][..], |contact| &contact.resources);
+        let resource = resources.iter().find(|known| known.available && known.device == device);
+        Ok(match resource {
+            Some(resource) => format!("{}/{}", jid.as_str(), resource.name),
+            None => jid.as_str().to_owned(),
+        })
+    }
+
     fn send_control(&mut self, key: &SessionKey, control: Control) -> Done {
         let (jid, device, _) = key;
         let Some(mut session) = self.state.sessions.get(key)?.cloned() else { return Ok(()) };
@@ -132,7 +153,7 @@ impl Draft<'_> {
         let prefix = envelope::direct_prefix(me, *device, flight.as_deref(), session.tag());
         let bound = Bound {
             kind: StanzaKind::Message,
-            stanza_type: Some("chat"),
+            stanza_type: None,
             sender: &account,
             addressed: jid,
             prefix: &prefix,
@@ -146,10 +167,10 @@ impl Draft<'_> {
         self.state.sessions.put(key.clone(), session);
         let order = self.count(|counters| &mut counters.outbox)?;
         let element = Element::new("jabber:client", "message")
-            .with_attr("to", jid.as_str().to_owned())
-            .with_attr("type", "chat")
+            .with_attr("to", self.address_of(jid, *device)?)
             .with_child(Element::new(NS, "e").with_text(to_base64(&bytes)));
-        // No hints: nobody wants it in an archive or on a telephone's screen.
+        // No hints: nobody wants it in an archive or on a telephone's screen. No type: servers make carbons of
+        // such a message only if it has a body, and it is for one device.
         self.put_in_outbox(order, jid, None, write_stanza(&element), None);
         Ok(())
     }
@@ -170,6 +191,11 @@ fn deliver(id: u64, item: &InboxItem, again: bool) -> Effect {
             addressed: item.addressed.clone(),
             sent: item.sent,
             id_protected: item.id_protected,
+            via: match item.via {
+                1 => Via::Carbon,
+                2 => Via::Archive,
+                _ => Via::Stream,
+            },
         },
         again,
     }

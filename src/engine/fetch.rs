@@ -370,8 +370,8 @@ impl Draft<'_> {
             Some("get") => self.serve(iq)?,
             _ => false,
         };
-        if !swallowed {
-            self.read_roster_push(iq)?;
+        // A roster of somebody else's making is no business of the client's either.
+        if !swallowed && self.read_roster(iq)? {
             self.effects.push(Effect::Pass);
         }
         Ok(())

@@ -11,8 +11,8 @@ use crate::jid::{Address, BareJid};
 use crate::secret::Secret;
 use crate::session::{Context as Bound, OpenError, Opened, SKIPPED_LIFE, Session, StanzaKind};
 use crate::stanza::envelope::{Envelope, Part};
-use crate::stanza::{Content, Element, MAX_STANZA, parse, wrap};
-use crate::step::{Consent, Effect, Event};
+use crate::stanza::{CLIENT_NS, Content, Element, MAX_STANZA, parse, wrap, write_stanza};
+use crate::step::{Consent, Effect, Event, Via};
 use crate::store::table::Missing;
 use crate::suite::Suite;
 use crate::wire::from_base64;
@@ -26,9 +26,20 @@ const EME: &str = "urn:xmpp:eme:0";
 /// A protected message, and all that it is bound to.
 pub(super) struct Incoming<'a> {
     pub(super) element: &'a Element<'a>,
-    pub(super) text: &'a str,
+    /// The copy that it came in.
+    pub(super) outer: Option<&'a Element<'a>>,
+    pub(super) via: Via,
     pub(super) sender: BareJid,
     pub(super) addressed: BareJid,
+    /// What its element holds.
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Incoming<'_> {
+    /// The stanza, to be kept until it can be read.
+    pub(super) fn to_xml(&self) -> String {
+        write_stanza(self.outer.unwrap_or(self.element))
+    }
 }
 
 /// What the part for this device gave.
@@ -65,17 +76,20 @@ impl<'a> Message<'a> {
 
 impl Draft<'_> {
     pub(super) fn received(&mut self, text: &str) -> Done {
-        let element = match parse(text) {
-            Ok(element) => element,
+        match parse(text) {
+            Ok(element) => self.received_element(&element),
             Err(malformed) => {
                 self.reject(None, malformed);
-                return Ok(());
+                Ok(())
             }
-        };
+        }
+    }
+
+    pub(super) fn received_element(&mut self, element: &Element<'_>) -> Done {
         match (&*element.ns, &*element.name) {
-            ("jabber:client", "message") => self.received_message(&element, text),
-            ("jabber:client", "presence") => self.received_presence(&element),
-            ("jabber:client", "iq") => self.received_iq(&element),
+            (CLIENT_NS, "message") => self.received_message(element),
+            (CLIENT_NS, "presence") => self.received_presence(element),
+            (CLIENT_NS, "iq") => self.received_iq(element),
             _ => {
                 self.effects.push(Effect::Pass);
                 Ok(())
@@ -83,42 +97,16 @@ impl Draft<'_> {
         }
     }
 
-    fn received_message(&mut self, element: &Element<'_>, text: &str) -> Done {
-        let own = self.own()?.jid.clone();
-        let address = |name: &str| match element.attr(name) {
-            Some(jid) => Address::parse(jid).map(|address| address.bare),
-            None => Ok(own.clone()),
-        };
-        let (Ok(sender), Ok(addressed)) = (address("from"), address("to")) else {
-            self.reject(None, Malformed::Jid);
-            return Ok(());
-        };
-        let Some(protected) = element.child(NS, "e") else {
-            return self.received_clear(element, &sender);
-        };
-        match element.attr("type") {
-            // What comes back is our own; it is never a message from the peer.
-            Some("error") => return self.bounced(&sender, element.attr("id")),
-            Some("groupchat") => {
-                self.reject(Some(&sender), Malformed::Stanza);
-                return Ok(());
-            }
-            _ => {}
-        }
-        let bytes = from_base64(protected.text().trim_matches(['\n', ' ', '\t']), MAX_STANZA);
-        let bytes = match bytes {
-            Ok(bytes) if protected.elements().next().is_none() => bytes,
-            _ => {
-                self.reject(Some(&sender), Malformed::Encoding);
+    fn received_message(&mut self, stanza: &Element<'_>) -> Done {
+        let incoming = match self.incoming(stanza)? {
+            Ok(Some(incoming)) => incoming,
+            Ok(None) => return Ok(()),
+            Err((peer, reason)) => {
+                self.reject(peer.as_ref(), reason);
                 return Ok(());
             }
         };
-        if addressed != own {
-            self.reject(Some(&sender), Misbehaviour::WrongSubject);
-            return Ok(());
-        }
-        let incoming = Incoming { element, text, sender, addressed };
-        let result = match Envelope::decode(&bytes) {
+        let result = match Envelope::decode(&incoming.bytes) {
             Ok(envelope) => self.received_envelope(&incoming, envelope)?,
             Err(reason) => Err(reason),
         };
@@ -128,10 +116,50 @@ impl Draft<'_> {
         Ok(())
     }
 
+    /// The protected message that `stanza` is, or is a copy of. `None` if there is none, and it has been dealt with.
+    pub(super) fn incoming<'a>(
+        &mut self,
+        stanza: &'a Element<'a>,
+    ) -> Result<Result<Option<Incoming<'a>>, (Option<BareJid>, Reason)>, Error> {
+        let own = self.own()?.jid.clone();
+        let address = |element: &Element<'_>, name: &str| match element.attr(name) {
+            Some(jid) => Address::parse(jid).map(|address| address.bare),
+            None => Ok(own.clone()),
+        };
+        let (element, via) = match self.copied(stanza)? {
+            Ok(Some(copied)) => (copied.inner, copied.via),
+            Ok(None) => (stanza, Via::Stream),
+            Err(reason) => return Ok(Err((address(stanza, "from").ok(), reason))),
+        };
+        let (Ok(sender), Ok(addressed)) = (address(element, "from"), address(element, "to")) else {
+            return Ok(Err((None, Malformed::Jid.into())));
+        };
+        let Some(protected) = element.child(NS, "e") else {
+            return self.received_clear(element, &sender, via).map(|()| Ok(None));
+        };
+        match element.attr("type") {
+            // What comes back is our own; it is never a message from the peer.
+            Some("error") if via == Via::Stream => {
+                return self.bounced(&sender, element.attr("id")).map(|()| Ok(None));
+            }
+            Some("error" | "groupchat") => return Ok(Err((Some(sender), Malformed::Stanza.into()))),
+            _ => {}
+        }
+        let bytes = from_base64(protected.text().trim_matches(['\n', ' ', '\t']), MAX_STANZA);
+        let Some(bytes) = bytes.ok().filter(|_| protected.elements().next().is_none()) else {
+            return Ok(Err((Some(sender), Malformed::Encoding.into())));
+        };
+        if !self.is_concerned(via, &sender, &addressed)? {
+            return Ok(Err((Some(sender), Misbehaviour::WrongSubject.into())));
+        }
+        let outer = (via != Via::Stream).then_some(stanza);
+        Ok(Ok(Some(Incoming { element, outer, via, sender, addressed, bytes })))
+    }
+
     /// A message that is not under this protocol.
-    fn received_clear(&mut self, element: &Element<'_>, sender: &BareJid) -> Done {
+    fn received_clear(&mut self, element: &Element<'_>, sender: &BareJid, via: Via) -> Done {
         let kind = element.attr("type");
-        if kind == Some("error") {
+        if kind == Some("error") && via == Via::Stream {
             let id = element.attr("id").unwrap_or_default();
             // Servers need not echo the element.
             if self.sent_as(sender, id)?.is_some() {
@@ -144,7 +172,8 @@ impl Draft<'_> {
             .any(|child| child.is(EME, "encryption") && child.attr("namespace") != Some(NS));
         let body = element.child("jabber:client", "body").is_some();
         let sticky = self.contact(sender)?.is_some_and(|contact| contact.sticky && !contact.left);
-        if chat && body && sticky && !foreign {
+        // What an archive has in clear may be older than the contact's first key.
+        if chat && body && sticky && !foreign && via != Via::Archive {
             let peer = sender.clone();
             self.notify(Event::ClearText { peer: peer.clone(), consent: Consent { peer } });
         }
@@ -160,12 +189,17 @@ impl Draft<'_> {
         let own = self.own()?;
         let (account, me) = (own.jid.clone(), own.device);
         let mine = incoming.sender == account;
+        if mine && envelope.sender() == me {
+            // Only servers' copies of what this device sent bring it back.
+            if incoming.via == Via::Stream {
+                return Ok(Err(Misbehaviour::WrongSubject.into()));
+            }
+            self.notify(Event::Duplicate { peer: account, device: me });
+            return Ok(Ok(()));
+        }
         let Some(message) = Message::for_device(envelope, me, mine) else {
             return Ok(Err(Unreadable::NotForThisDevice.into()));
         };
-        if mine && message.device == me {
-            return Ok(Err(Misbehaviour::WrongSubject.into()));
-        }
         if self.queue_behind_arrival(incoming, message.device)? {
             return Ok(Ok(()));
         }

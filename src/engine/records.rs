@@ -373,6 +373,7 @@ pub(crate) struct InboxItem {
     pub(crate) sent: Timestamp,
     #[tls_codec(with = "crate::wire::flag")]
     pub(crate) id_protected: bool,
+    pub(crate) via: u8,
 }
 
 record!(InboxItem, 11, u64);

@@ -11,7 +11,7 @@ use crate::error::{Error, Malformed, Misuse};
 use crate::identity::DeviceRecord;
 use crate::jid::{Address, BareJid};
 use crate::stanza::envelope::Recipient;
-use crate::stanza::{Element, is_for_servers, parse};
+use crate::stanza::{Element, MAX_STANZA, is_for_servers, parse, write_stanza};
 use crate::step::{Coverage, Effect, Need, SendError, Token, Waiting};
 use crate::suite::Level;
 
@@ -40,10 +40,12 @@ impl Draft<'_> {
             }
             Err(malformed) => return Err(Misuse::Stanza(malformed).into()),
         };
+        self.outgoing_element(&element, token, need)
+    }
+
+    pub(super) fn outgoing_element(&mut self, element: &Element<'_>, token: Token, need: Need) -> Done {
         match (&*element.ns, &*element.name) {
-            ("jabber:client", "presence") if need == Need::Policy => {
-                self.outgoing_presence(&element, stanza, token)
-            }
+            ("jabber:client", "presence") if need == Need::Policy => self.outgoing_presence(element, token),
             ("jabber:client", "iq" | "presence") => {
                 match need {
                     Need::Encrypted(_) => self.fail(token, SendError::NotProtectable),
@@ -51,12 +53,12 @@ impl Draft<'_> {
                 }
                 Ok(())
             }
-            ("jabber:client", "message") => self.outgoing_message(&element, stanza, token, need),
+            ("jabber:client", "message") => self.outgoing_message(element, token, need),
             _ => Err(Misuse::Stanza(Malformed::Stanza).into()),
         }
     }
 
-    fn outgoing_message(&mut self, element: &Element<'_>, stanza: &str, token: Token, need: Need) -> Done {
+    fn outgoing_message(&mut self, element: &Element<'_>, token: Token, need: Need) -> Done {
         if self.known_token(token)? {
             return Ok(());
         }
@@ -112,10 +114,16 @@ impl Draft<'_> {
             Attempt::Fail(why) => self.fail(token, why),
             Attempt::Wait(why) => {
                 let patience = if level == 0 { UNDECIDED } else { GIVE_UP };
+                let stanza = write_stanza(element);
+                // It must be read again.
+                if stanza.len() > MAX_STANZA {
+                    self.fail(token, SendError::TooLarge);
+                    return Ok(());
+                }
                 let waiting = WaitingSend {
                     token: token.0,
                     to,
-                    stanza: stanza.to_owned(),
+                    stanza,
                     level,
                     give_up: self.now.after(patience),
                     told: told(why),

@@ -94,11 +94,11 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// Roster results and pushes pass; the engine only notes the subscriptions.
-    pub(super) fn read_roster_push(&mut self, iq: &Element<'_>) -> Done {
+    /// Notes the subscriptions of roster results and pushes. Whether the iq may pass.
+    pub(super) fn read_roster(&mut self, iq: &Element<'_>) -> Result<bool, Error> {
         let kind = iq.attr("type");
         let (true, Some(query)) = (matches!(kind, Some("set" | "result")), iq.child(ROSTER, "query")) else {
-            return Ok(());
+            return Ok(true);
         };
         let own = self.own()?.jid.clone();
         // Only the own account pushes (RFC 6121, section 2.1.6).
@@ -108,7 +108,7 @@ impl Draft<'_> {
         };
         if !mine {
             self.reject(None, Misbehaviour::WrongSubject);
-            return Ok(());
+            return Ok(false);
         }
         for item in query.elements().filter(|item| item.is(ROSTER, "item")) {
             let Some(Ok(jid)) = item.attr("jid").map(Address::parse) else { continue };
@@ -121,6 +121,6 @@ impl Draft<'_> {
             };
             self.subscribe(&jid.bare, subscription)?;
         }
-        Ok(())
+        Ok(true)
     }
 }

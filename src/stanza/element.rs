@@ -87,6 +87,18 @@ impl<'a> Element<'a> {
             .map(|attribute| &*attribute.value)
     }
 
+    /// Whether two attributes have the same expanded name.
+    pub(super) fn has_repeated_attribute(&self) -> bool {
+        let mut unseen = self.attributes.as_slice();
+        while let Some((first, others)) = unseen.split_first() {
+            if others.iter().any(|other| other.name == first.name && other.ns == first.ns) {
+                return true;
+            }
+            unseen = others;
+        }
+        false
+    }
+
     /// The child elements.
     pub(crate) fn elements(&self) -> impl Iterator<Item = &Element<'a>> {
         self.children.iter().filter_map(|node| match node {

@@ -63,6 +63,14 @@ pub(crate) struct Recipient {
 }
 
 impl<'a> Envelope<'a> {
+    /// The device that sends it.
+    pub(crate) fn sender(&self) -> u32 {
+        match self {
+            Self::Direct(direct) => direct.sender,
+            Self::Wrapped(wrapped) => wrapped.sender,
+        }
+    }
+
     /// Takes the bytes apart.
     pub(crate) fn decode(bytes: &'a [u8]) -> Result<Self, Reason> {
         let (kind, rest) = wire::decode_prefix::<u8>(bytes)?;

@@ -23,18 +23,18 @@ pub(crate) const MAX_DEPTH: usize = 64;
 
 /// Attributes of one element, declarations included. XMPP's elements have up to a dozen; the check
 /// for duplicates compares each with each.
-const MAX_ATTRIBUTES: usize = 32;
+pub(super) const MAX_ATTRIBUTES: usize = 32;
 
 /// Elements and texts of one stanza: a roster of 4,000 contacts has fewer. Each costs about 100
 /// bytes, however few it has in XML.
-const MAX_NODES: usize = 16_384;
+pub(super) const MAX_NODES: usize = 16_384;
 
 /// Namespace declarations in scope: one at each depth, and as many again. Each name is looked for
 /// among them.
 const MAX_BINDINGS: usize = 2 * MAX_DEPTH;
 
 /// The namespace that the prefix `xmlns` is bound to (Namespaces in XML 1.0, section 3).
-const XMLNS_NS: &str = "http://www.w3.org/2000/xmlns/";
+pub(super) const XMLNS_NS: &str = "http://www.w3.org/2000/xmlns/";
 
 /// Reads one stanza: a single element, with white space around it at most.
 ///
@@ -52,7 +52,7 @@ pub(crate) fn parse(text: &str) -> Result<Element<'_>, Malformed> {
     if !text.starts_with('<') {
         return Err(Malformed::Xml);
     }
-    let mut tree = Tree::default();
+    let mut tree = Reading::default();
     tree.read(text)?;
     // Elements open at the end of input are no error to the tokenizer.
     if tree.open.is_empty() { tree.root.ok_or(Malformed::Xml) } else { Err(Malformed::Xml) }
@@ -63,7 +63,7 @@ pub(crate) fn parse_children(text: &str) -> Result<Vec<Node<'_>>, Malformed> {
     if text.len() > MAX_STANZA {
         return Err(Malformed::TooLarge);
     }
-    let mut tree = Tree { open: vec![Element::new(CLIENT_NS, "message")], ..Tree::default() };
+    let mut tree = Reading { open: vec![Element::new(CLIENT_NS, "message")], ..Reading::default() };
     // Here a byte order mark is text.
     let rest = text.trim_start_matches('\u{FEFF}');
     tree.text(Cow::Borrowed(text.strip_suffix(rest).unwrap_or_default()))?;
@@ -76,7 +76,7 @@ pub(crate) fn parse_children(text: &str) -> Result<Vec<Node<'_>>, Malformed> {
 
 /// The tree so far.
 #[derive(Default)]
-struct Tree<'a> {
+struct Reading<'a> {
     open: Vec<Element<'a>>,
     root: Option<Element<'a>>,
     bindings: Vec<Binding<'a>>,
@@ -92,7 +92,7 @@ struct Binding<'a> {
     ns: Cow<'a, str>,
 }
 
-impl<'a> Tree<'a> {
+impl<'a> Reading<'a> {
     fn read(&mut self, text: &'a str) -> Result<(), Malformed> {
         if !are_chars(text) {
             return Err(Malformed::Xml);
@@ -181,14 +181,7 @@ impl<'a> Tree<'a> {
             }
         }
         // After resolution, for two prefixes can be bound to one namespace.
-        let mut unseen = element.attributes.as_slice();
-        while let Some((first, others)) = unseen.split_first() {
-            if others.iter().any(|other| other.name == first.name && other.ns == first.ns) {
-                return Err(Malformed::Xml);
-            }
-            unseen = others;
-        }
-        Ok(element)
+        if element.has_repeated_attribute() { Err(Malformed::Xml) } else { Ok(element) }
     }
 
     /// Ends `element`, whose declarations go out of scope.

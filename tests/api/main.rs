@@ -9,6 +9,7 @@
 )]
 
 mod accounts;
+mod copies;
 mod devices;
 mod durable;
 mod iqs;

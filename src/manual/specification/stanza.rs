@@ -159,4 +159,5 @@
 //! | archived | `<store xmlns='urn:xmpp:hints'/>` |
 //! | archived and pushed, the default | the same, and `<encryption xmlns='urn:xmpp:eme:0' namespace='urn:xmpp:e2e:0'/>` |
 //!
-//! An empty message has none, and is of type `chat`.
+//! An empty message has none, and no `type`: servers make carbons of it only if it has a body. It goes to the
+//! resource of its device if that is known, else to the bare JID.
