@@ -78,9 +78,10 @@
 //! number or file: reading it gives [`Error::Damaged`].
 //!
 //! What the file cannot notice is that something older stands in it: one row put back, one row deleted, or the whole
-//! file of yesterday. An engine that runs on yesterday's state encrypts with keys that were used. Who must withstand an
-//! attacker that writes to the disk keeps the generation somewhere else too, and compares. After a backup was played
-//! back knowingly, give the engine [`Command::Restored`](xmpp_e2e::Command::Restored).
+//! file of yesterday. The generation and the keys of [`append_once`](Account::append_once) are not bound to anything.
+//! An engine that runs on yesterday's state encrypts with keys that were used. Who must withstand an attacker that
+//! writes to the disk keeps the generation somewhere else too, and compares. After a backup was played back knowingly,
+//! give the engine [`Command::Restored`](xmpp_e2e::Command::Restored).
 //!
 //! A file that is not sealed holds private keys to be read by anybody who can read the file. On Unix that is its owner.
 

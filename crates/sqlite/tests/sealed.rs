@@ -120,6 +120,25 @@ fn what_is_deleted_or_replaced_is_gone() {
 }
 
 #[test]
+fn a_reader_does_not_hold_up_a_writer() {
+    let folder = Folder::new();
+    let account = Database::open(folder.path()).unwrap().account(ROMEO).unwrap();
+    account.set_note("note", Some(b"<first>")).unwrap();
+    let mut reader = Connection::open(folder.path()).unwrap();
+    let reading = reader.transaction().unwrap();
+    let count = |tx: &Connection| tx.query_row("SELECT count(*) FROM note", [], |row| row.get(0));
+    assert_eq!(count(&reading), Ok(1_i64));
+    account.set_note("note", Some(b"<second>")).unwrap();
+    account.set_note("other", Some(b"<third>")).unwrap();
+    assert_eq!(count(&reading), Ok(1));
+    assert!(folder.holds(b"<first>"), "it is still being read");
+    drop(reading);
+    // The next one sweeps.
+    account.set_note("other", None).unwrap();
+    assert!(!folder.holds(b"<first>") && !folder.holds(b"<third>") && folder.holds(b"<second>"));
+}
+
+#[test]
 fn keys_that_an_engine_replaces_are_gone() {
     let folder = Folder::new();
     let mut account = Database::open(folder.path()).unwrap().account(ROMEO).unwrap();
