@@ -1,0 +1,678 @@
+//! The client: what an application calls, and the loop below it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+
+use futures::{Sink, Stream as _};
+use getrandom::SysRng;
+use minidom::Element;
+use tokio::time::Instant;
+use tokio_xmpp::xmlstream::ReadError;
+use xmpp_e2e::rand_core::UnwrapErr;
+use xmpp_e2e::suite::Suites;
+use xmpp_e2e::{
+    AgentReply, Command, Effect, Engine, Env, InboxId, Input, LocalAgent, Misuse, Need, Outlook, Timestamp,
+    Token,
+};
+use xmpp_e2e_minidom::{from_tree, to_tree};
+use zeroize::Zeroizing;
+
+use crate::archive::Archive;
+use crate::config::{Agent, Config};
+use crate::connect::{ConnectError, Connected, Login, Resume, Stream, connect};
+use crate::event::{Error, Event, Fault, Offline};
+use crate::roster::Roster;
+use crate::session::{Features, Request};
+use crate::sm::{Sent, StreamManagement};
+use crate::storage::Storage;
+use crate::wire::Incoming;
+use crate::xml::{CSI, SM, element, set};
+
+/// Where the agent's keys are kept, and the rest that a client notes.
+const AGENT: &str = "agent";
+const RESOURCE: &str = "resource";
+pub(crate) const ROSTER: &str = "roster";
+pub(crate) const ARCHIVE: &str = "archive";
+
+/// Messages in clear that wait for a connection; those under protection wait with the engine.
+const MAX_BACKLOG: usize = 1_000;
+
+/// The engine is told a token of the client's own by numbers from here on.
+pub(crate) const OWN_TOKENS: u64 = 1 << 63;
+
+/// A client of one account.
+///
+/// Everything happens inside [`next`](Self::next); what else is called only prepares. Dropping the future of
+/// `next` loses nothing.
+pub struct Client<S: Storage> {
+    pub(crate) config: Config,
+    pub(crate) login: Login,
+    pub(crate) engine: Engine,
+    agent: Option<LocalAgent>,
+    pub(crate) storage: S,
+    rng: UnwrapErr<SysRng>,
+    pub(crate) roster: Roster,
+    pub(crate) features: Features,
+    link: Link,
+    pub(crate) full_jid: String,
+    pub(crate) sm: StreamManagement,
+    out: VecDeque<Out>,
+    queue: VecDeque<Queued>,
+    pub(crate) requests: BTreeMap<String, Request>,
+    pub(crate) presence: Option<Element>,
+    pub(crate) active: bool,
+    /// Whether this session has read the archive and sent presence.
+    pub(crate) ready: bool,
+    pub(crate) archive: Archive,
+    backlog: VecDeque<Sent>,
+    attempts: u32,
+    numbers: u64,
+}
+
+/// The connection.
+enum Link {
+    Down { until: Instant },
+    Connecting(Pin<Box<dyn Future<Output = Result<Connected, ConnectError>> + Send>>),
+    Up { stream: Box<Stream>, flush: bool },
+    Closed,
+}
+
+/// What is to be written.
+enum Out {
+    /// Counted by stream management.
+    Stanza(Sent),
+    /// Not counted, or counted before.
+    Other(Element),
+}
+
+/// What `next` gives, and what follows from its having been given.
+enum Queued {
+    Event(Box<Event>),
+    /// Everything that the last stanza caused has been dealt with.
+    Handled,
+    /// The archive's name of the stanza.
+    Seen(String),
+}
+
+/// What the loop waits for.
+enum Happened {
+    Connected(Result<Connected, ConnectError>),
+    Came(Option<Result<Incoming, ReadError>>),
+    WriteFailed(std::io::Error),
+    Timer,
+}
+
+/// The stanza that `Effect::Pass` speaks of.
+#[derive(Clone, Copy)]
+pub(crate) enum Subject<'a> {
+    Came(&'a Element),
+    HandedIn(&'a Element, Token),
+    Nothing,
+}
+
+impl<S: Storage> Client<S> {
+    /// A client with what `storage` has of it; a new device if that is nothing.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] and [`Error::Stored`] if it cannot be read, [`Error::Misuse`] if the account is no JID.
+    pub fn open(config: Config, mut storage: S) -> Result<Self, Error<S::Error>> {
+        let mut rng = UnwrapErr(SysRng);
+        let agent = match &config.agent {
+            Agent::Outside(_) => None,
+            Agent::Stored => Some(match storage.note(AGENT).map_err(Error::Storage)? {
+                Some(bytes) => {
+                    LocalAgent::from_bytes(&bytes, &Suites::default()).map_err(|_| Error::Stored("the keys"))?
+                }
+                None => {
+                    let agent = LocalAgent::generate(&Suites::default(), &mut rng);
+                    storage.set_note(AGENT, Some(&agent.to_bytes())).map_err(Error::Storage)?;
+                    agent
+                }
+            }),
+        };
+        let identity = match (&agent, &config.agent) {
+            (Some(agent), _) => agent.identity(),
+            (None, Agent::Outside(identity)) => (**identity).clone(),
+            (None, Agent::Stored) => return Err(Error::Stored("the keys")),
+        };
+        let mut settings = xmpp_e2e::Config::new(&config.account, identity).map_err(Error::Misuse)?;
+        settings.padding = config.padding;
+        settings.hints = config.hints;
+        let account = settings.account.as_str().to_owned();
+        let stored = storage.load().map_err(Error::Storage)?;
+        let engine = Engine::restore(settings, &stored).map_err(Error::Misuse)?;
+        let text = |note: Option<Zeroizing<Vec<u8>>>| note.and_then(|note| String::from_utf8(note.to_vec()).ok());
+        let roster = text(storage.note(ROSTER).map_err(Error::Storage)?);
+        let roster = roster.and_then(|text| Roster::from_xml(&text)).unwrap_or_default();
+        let last = text(storage.note(ARCHIVE).map_err(Error::Storage)?);
+        let resource = if config.resource.is_empty() {
+            match text(storage.note(RESOURCE).map_err(Error::Storage)?) {
+                Some(resource) => resource,
+                None => {
+                    let resource = format!("e2e-{:08x}", random(&mut rng) >> 32);
+                    storage.set_note(RESOURCE, Some(resource.as_bytes())).map_err(Error::Storage)?;
+                    resource
+                }
+            }
+        } else {
+            config.resource.clone()
+        };
+        let login = Login {
+            account,
+            resource,
+            password: config.password.clone(),
+            server: config.server.clone(),
+            timeouts: config.timeouts,
+        };
+        let mut client = Self {
+            config,
+            login,
+            engine,
+            agent,
+            storage,
+            rng,
+            roster,
+            features: Features::default(),
+            link: Link::Down { until: Instant::now() },
+            full_jid: String::new(),
+            sm: StreamManagement::default(),
+            out: VecDeque::new(),
+            queue: VecDeque::new(),
+            requests: BTreeMap::new(),
+            presence: Some(Element::bare("presence", crate::wire::CLIENT)),
+            active: true,
+            ready: false,
+            archive: Archive { last, ..Archive::default() },
+            backlog: VecDeque::new(),
+            attempts: 0,
+            numbers: 0,
+        };
+        client.tell_roster()?;
+        Ok(client)
+    }
+
+    /// The next thing that happened. What was given before has been dealt with.
+    ///
+    /// # Errors
+    /// [`Error`]: the client stops.
+    pub async fn next(&mut self) -> Result<Event, Error<S::Error>> {
+        loop {
+            while let Some(queued) = self.queue.pop_front() {
+                match queued {
+                    Queued::Event(event) => return Ok(*event),
+                    Queued::Handled => self.sm.handled(),
+                    Queued::Seen(id) => self.seen(id)?,
+                }
+            }
+            if matches!(self.link, Link::Closed) {
+                return Err(Error::Closed);
+            }
+            if !self.sm.on && self.is_online() && self.sm.outstanding() > 0 {
+                self.ping();
+            }
+            let happened = self.wait().await;
+            if matches!(happened, Happened::Connected(_)) {
+                self.link = Link::Down { until: Instant::now() };
+            }
+            match happened {
+                Happened::Timer => self.timer()?,
+                Happened::Connected(Ok(connected)) => self.connected(connected)?,
+                Happened::Connected(Err(ConnectError::Credentials)) => {
+                    self.link = Link::Closed;
+                    return Err(Error::Credentials);
+                }
+                Happened::Connected(Err(error)) => self.pause(Offline::Connect(error)),
+                Happened::Came(Some(Ok(incoming))) => self.came(incoming)?,
+                Happened::Came(Some(Err(ReadError::SoftTimeout))) => self.probe(),
+                Happened::Came(Some(Err(ReadError::HardError(error)))) => self.broken(&error)?,
+                Happened::Came(Some(Err(ReadError::ParseError(_)))) => self.fault(Fault::Refused(None)),
+                Happened::Came(Some(Err(ReadError::StreamFooterReceived)) | None) => self.lost(None)?,
+                Happened::WriteFailed(error) => self.lost(Some(error.to_string()))?,
+            }
+        }
+    }
+
+    /// Hands in a stanza. What becomes of it comes as an event: `Sent`, `Clear` or `Failed`, after `Waiting`
+    /// perhaps. A token handed in again after a restart, before the first [`next`](Self::next), is not sent twice.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] if the stanza is none, [`Error::Storage`].
+    pub fn send(&mut self, stanza: &Element, token: Token, need: Need) -> Result<(), Error<S::Error>> {
+        let tree = to_tree(stanza).map_err(|malformed| Error::Misuse(Misuse::Stanza(malformed)))?;
+        let input = Input::OutgoingTree { stanza: &tree, token, need };
+        self.step([input], Subject::HandedIn(stanza, token))
+    }
+
+    /// The application has stored what was delivered.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub fn taken(&mut self, id: InboxId) -> Result<(), Error<S::Error>> {
+        self.step([Input::Taken(id)], Subject::Nothing)
+    }
+
+    /// What the user or the application wants of the engine.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] if it names no JID, [`Error::Storage`].
+    pub fn command(&mut self, command: Command<'_>) -> Result<(), Error<S::Error>> {
+        self.step([Input::Command(command)], Subject::Nothing)
+    }
+
+    /// The answer of a key agent that is outside.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub fn answered(&mut self, reply: &AgentReply) -> Result<(), Error<S::Error>> {
+        self.step([Input::Agent(reply)], Subject::Nothing)
+    }
+
+    /// Sets the presence that is sent now and after each login. `None` for none: then servers deliver nothing
+    /// by themselves.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn set_presence(&mut self, presence: Option<Element>) -> Result<(), Error<S::Error>> {
+        self.presence = presence;
+        if self.ready { self.send_presence() } else { Ok(()) }
+    }
+
+    /// Whether somebody is looking (XEP-0352): servers hold back what can wait.
+    pub fn set_active(&mut self, active: bool) {
+        self.active = active;
+        self.tell_active();
+    }
+
+    /// Sends an iq of type `get` or `set` in clear. Its answer comes as [`Event::Answer`] with the id returned.
+    pub fn request(&mut self, kind: &str, to: Option<&str>, payload: Element) -> String {
+        self.ask(kind, to, payload, crate::session::Purpose::Application)
+    }
+
+    /// Answers an iq that this program does not know.
+    pub fn refuse(&mut self, request: &Element) {
+        self.write(crate::xml::unknown(request));
+    }
+
+    /// What would become of a stanza to `jid`: the padlock before sending.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] if it is no JID.
+    pub fn outlook(&self, jid: &str, need: &Need) -> Result<Outlook, Error<S::Error>> {
+        self.engine.outlook(jid, need).map_err(misuse)
+    }
+
+    /// The engine, to be asked.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The storage, for what the application keeps there.
+    pub fn storage(&mut self) -> &mut S {
+        &mut self.storage
+    }
+
+    /// The roster.
+    #[must_use]
+    pub fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
+    /// The account's bare JID, prepared.
+    #[must_use]
+    pub fn account(&self) -> &str {
+        &self.login.account
+    }
+
+    /// Whether there is a stream.
+    #[must_use]
+    pub fn is_online(&self) -> bool {
+        matches!(self.link, Link::Up { .. })
+    }
+
+    /// How many stanzas the server has not acknowledged, or were not written yet.
+    #[must_use]
+    pub fn outstanding(&self) -> usize {
+        self.sm.outstanding() + self.out.len()
+    }
+
+    /// Says goodbye and closes the stream. What is not acknowledged goes out at the next login.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub async fn close(&mut self) -> Result<(), Error<S::Error>> {
+        self.save_archive()?;
+        if let Link::Up { stream, .. } = &mut self.link {
+            let mut unavailable = Element::bare("presence", crate::wire::CLIENT);
+            set(&mut unavailable, "type", "unavailable");
+            let handled = element(SM, "a", &[("h", &self.sm.h().to_string())]);
+            let counted = self.sm.on;
+            let farewell = async {
+                use futures::SinkExt;
+                if counted {
+                    stream.send(&handled).await?;
+                }
+                stream.send(&unavailable).await?;
+                stream.shutdown().await
+            };
+            // A server that does not listen is left without.
+            let _ = tokio::time::timeout(Duration::from_secs(2), farewell).await;
+        }
+        self.link = Link::Closed;
+        self.step([Input::Disconnected], Subject::Nothing)
+    }
+
+    /// Takes inputs as one step, and carries out its effects.
+    pub(crate) fn step<'i>(
+        &mut self,
+        inputs: impl IntoIterator<Item = Input<'i>>,
+        subject: Subject<'_>,
+    ) -> Result<(), Error<S::Error>> {
+        let mut inputs = inputs.into_iter();
+        let Some(first) = inputs.next() else { return Ok(()) };
+        let mut env = Env { now: now(), rng: &mut self.rng };
+        let mut step = self.engine.handle(&mut env, first).map_err(misuse)?;
+        for input in inputs {
+            step = step.also(&mut env, input).map_err(misuse)?;
+        }
+        let storage = &mut self.storage;
+        let effects = step.persist(|batch| storage.apply(batch)).map_err(Error::Storage)?;
+        let mut replies = Vec::new();
+        for effect in effects {
+            self.carry_out(effect, subject, &mut replies)?;
+        }
+        for reply in &replies {
+            self.step([Input::Agent(reply)], Subject::Nothing)?;
+        }
+        Ok(())
+    }
+
+    fn carry_out(
+        &mut self,
+        effect: Effect,
+        subject: Subject<'_>,
+        replies: &mut Vec<AgentReply>,
+    ) -> Result<(), Error<S::Error>> {
+        let own = |token: Token| token.0 >= OWN_TOKENS;
+        match effect {
+            Effect::Pass => match subject {
+                Subject::Came(stanza) => self.passed(stanza)?,
+                Subject::HandedIn(stanza, token) => {
+                    self.send_clear(stanza.clone(), token);
+                    if !own(token) {
+                        self.tell(Event::Clear { token });
+                    }
+                }
+                Subject::Nothing => {}
+            },
+            Effect::Send { id, token, stanza } => {
+                let tree = stanza.tree().map_err(|_| Error::Stored("a stanza"))?;
+                let stanza = from_tree(&tree).map_err(|_| Error::Stored("a stanza"))?;
+                // Without a stream it comes again with the next one.
+                if self.is_online() {
+                    let token = token.filter(|token| !own(*token));
+                    self.out.push_back(Out::Stanza(Sent { stanza, id: Some(id), token }));
+                }
+            }
+            Effect::Deliver { id, stanza, protection, context, again } => {
+                let tree = stanza.tree().map_err(|_| Error::Stored("a stanza"))?;
+                let stanza = from_tree(&tree).map_err(|_| Error::Stored("a stanza"))?;
+                self.tell(Event::Delivered { id, stanza, protection, context, again });
+            }
+            Effect::Ask(request) => match &self.agent {
+                Some(agent) => replies.push(agent.answer(&request)),
+                None => self.tell(Event::Ask(request)),
+            },
+            Effect::Notify(event) => self.tell(Event::Security(event)),
+            Effect::Sent { token, coverage } if !own(token) => self.tell(Event::Sent { token, coverage }),
+            Effect::Waiting { token, why } if !own(token) => self.tell(Event::Waiting { token, why }),
+            Effect::Failed { token, why } if !own(token) => self.tell(Event::Failed { token, why }),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn send_clear(&mut self, stanza: Element, token: Token) {
+        let kind = stanza.name().to_owned();
+        let sent = Sent { stanza, id: None, token: Some(token).filter(|token| token.0 < OWN_TOKENS) };
+        if self.is_online() {
+            self.out.push_back(Out::Stanza(sent));
+        } else if kind == "message" && self.backlog.len() < MAX_BACKLOG {
+            self.backlog.push_back(sent);
+        }
+    }
+
+    /// Puts a stanza of the client's own on the stream, if there is one.
+    pub(crate) fn write(&mut self, stanza: Element) {
+        if self.is_online() {
+            self.out.push_back(Out::Stanza(Sent { stanza, id: None, token: None }));
+        }
+    }
+
+    /// Puts what is no stanza on the stream, or what was counted before.
+    pub(crate) fn write_uncounted(&mut self, element: Element) {
+        self.out.push_back(Out::Other(element));
+    }
+
+    /// The session goes on: what the server has not handled comes first, then what was not written.
+    pub(crate) fn write_again(&mut self) {
+        let unwritten = core::mem::take(&mut self.out).into_iter().filter(|out| matches!(out, Out::Stanza(_)));
+        self.out = self.sm.resumed().into_iter().map(Out::Other).chain(unwritten).collect();
+    }
+
+    /// What waited in clear for a connection.
+    pub(crate) fn write_backlog(&mut self) {
+        self.out.extend(self.backlog.drain(..).map(Out::Stanza));
+    }
+
+    pub(crate) fn tell(&mut self, event: Event) {
+        self.queue.push_back(Queued::Event(Box::new(event)));
+    }
+
+    pub(crate) fn fault(&mut self, fault: Fault) {
+        self.tell(Event::Fault(fault));
+    }
+
+    /// Once all events so far have been given, the stanza that caused them counts as handled.
+    pub(crate) fn handled_then(&mut self, seen: Option<String>) {
+        self.queue.extend(seen.map(Queued::Seen));
+        self.queue.push_back(Queued::Handled);
+    }
+
+    pub(crate) fn number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    pub(crate) fn random(&mut self) -> u64 {
+        random(&mut self.rng)
+    }
+
+    pub(crate) fn tell_active(&mut self) {
+        if self.is_online() && self.features.client_state {
+            let name = if self.active { "active" } else { "inactive" };
+            self.write_uncounted(Element::bare(name, CSI));
+        }
+    }
+
+    pub(crate) fn up(&mut self, stream: Stream) {
+        self.link = Link::Up { stream: Box::new(stream), flush: false };
+        self.attempts = 0;
+    }
+
+    pub(crate) fn close_now(&mut self) {
+        self.link = Link::Closed;
+    }
+
+    /// Bytes came that are no XML, or the network failed.
+    fn broken(&mut self, error: &std::io::Error) -> Result<(), Error<S::Error>> {
+        if error.kind() != std::io::ErrorKind::InvalidData {
+            return self.lost(Some(error.to_string()));
+        }
+        self.fault(Fault::Unreadable);
+        // It would come again and again; so it counts as handled. A server that had counted nothing there refuses
+        // the resumption, and all is well too.
+        self.handled_then(None);
+        self.lost(Some("unreadable".to_owned()))?;
+        self.link = Link::Down { until: Instant::now() };
+        Ok(())
+    }
+
+    /// The stream is gone.
+    pub(crate) fn lost(&mut self, why: Option<String>) -> Result<(), Error<S::Error>> {
+        self.step([Input::Disconnected], Subject::Nothing)?;
+        self.pause(Offline::Lost(why));
+        Ok(())
+    }
+
+    fn pause(&mut self, why: Offline) {
+        let pause = self.config.pause.saturating_mul(1 << self.attempts.min(16)).min(Config::MAX_PAUSE);
+        // Not all clients of a server at once.
+        let spread = 0.75 + 0.5 * f64::from(u32::try_from(self.random() >> 32).unwrap_or(0)) / f64::from(u32::MAX);
+        self.attempts += 1;
+        self.link = Link::Down { until: Instant::now() + pause.mul_f64(spread) };
+        self.tell(Event::Offline(why));
+    }
+
+    /// What was on the stream that cannot be resumed: stanzas in clear go again, all else is made anew.
+    pub(crate) fn reset_stream(&mut self) {
+        let lost = core::mem::take(&mut self.sm).lost();
+        let unwritten = self.out.drain(..).filter_map(|out| match out {
+            Out::Stanza(sent) => Some(sent),
+            Out::Other(_) => None,
+        });
+        let again = lost.chain(unwritten).filter(|sent| sent.id.is_none() && sent.stanza.name() == "message");
+        let mut again: VecDeque<Sent> = again.collect();
+        again.append(&mut self.backlog);
+        again.truncate(MAX_BACKLOG);
+        self.backlog = again;
+    }
+
+    fn timer(&mut self) -> Result<(), Error<S::Error>> {
+        if let Link::Down { until } = self.link
+            && until <= Instant::now()
+        {
+            let resume = self.sm.id.clone().map(|id| Resume { id, h: self.sm.h() });
+            self.link = Link::Connecting(Box::pin(connect(self.login.clone(), resume)));
+        }
+        self.time_out_requests()?;
+        if self.engine.next_wakeup().is_some_and(|at| at <= now()) {
+            self.step([Input::Tick], Subject::Nothing)?;
+        }
+        Ok(())
+    }
+
+    fn deadline(&self) -> Instant {
+        let engine = self.engine.next_wakeup().map(|at| Instant::now() + at.since(now()));
+        let down = match self.link {
+            Link::Down { until } => Some(until),
+            Link::Connecting(_) | Link::Up { .. } | Link::Closed => None,
+        };
+        let requests = self.requests.values().map(|request| request.deadline);
+        let soonest = requests.chain(engine).chain(down).min();
+        soonest.unwrap_or_else(|| Instant::now() + Config::MAX_PAUSE)
+    }
+
+    async fn wait(&mut self) -> Happened {
+        let mut timer = core::pin::pin!(tokio::time::sleep_until(self.deadline()));
+        core::future::poll_fn(|context| {
+            if let Poll::Ready(happened) = self.poll_link(context) {
+                return Poll::Ready(happened);
+            }
+            timer.as_mut().poll(context).map(|()| Happened::Timer)
+        })
+        .await
+    }
+
+    fn poll_link(&mut self, context: &mut Context<'_>) -> Poll<Happened> {
+        match &mut self.link {
+            Link::Connecting(connecting) => connecting.as_mut().poll(context).map(Happened::Connected),
+            Link::Up { stream, flush } => {
+                if let Poll::Ready(Err(error)) = poll_write(stream, flush, &mut self.out, &mut self.sm, context) {
+                    return Poll::Ready(Happened::WriteFailed(error));
+                }
+                Pin::new(&mut **stream).poll_next(context).map(Happened::Came)
+            }
+            Link::Down { .. } | Link::Closed => Poll::Pending,
+        }
+    }
+
+    /// Asks a server that has been silent for long.
+    fn probe(&mut self) {
+        if self.sm.on {
+            self.write_uncounted(Element::bare("r", SM));
+        } else {
+            self.ping();
+        }
+    }
+}
+
+impl<S: Storage> core::fmt::Debug for Client<S> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Client").field("engine", &self.engine).finish_non_exhaustive()
+    }
+}
+
+/// Writes what there is to write, and asks for acknowledgement when it is written.
+fn poll_write(
+    stream: &mut Stream,
+    flush: &mut bool,
+    out: &mut VecDeque<Out>,
+    sm: &mut StreamManagement,
+    context: &mut Context<'_>,
+) -> Poll<Result<(), std::io::Error>> {
+    loop {
+        let mut stream = Pin::new(&mut *stream);
+        let full = sm.is_full();
+        let next = out.front().filter(|out| !(full && matches!(out, Out::Stanza(_))));
+        if next.is_none() && sm.on && sm.ask() {
+            out.push_front(Out::Other(Element::bare("r", SM)));
+            continue;
+        }
+        if next.is_none() && !*flush {
+            return Poll::Ready(Ok(()));
+        }
+        let ready = if next.is_some() {
+            Sink::<&Element>::poll_ready(stream.as_mut(), context)?
+        } else {
+            let done = Sink::<&Element>::poll_flush(stream.as_mut(), context)?;
+            *flush = done.is_pending();
+            done
+        };
+        if ready.is_pending() {
+            return Poll::Pending;
+        }
+        if next.is_none() {
+            return Poll::Ready(Ok(()));
+        }
+        *flush = true;
+        match out.pop_front() {
+            Some(Out::Stanza(sent)) => {
+                Sink::<&Element>::start_send(stream.as_mut(), &sent.stanza)?;
+                sm.sent(sent);
+            }
+            Some(Out::Other(element)) => Sink::<&Element>::start_send(stream.as_mut(), &element)?,
+            None => {}
+        }
+    }
+}
+
+pub(crate) fn misuse<E: core::error::Error>(error: xmpp_e2e::Error) -> Error<E> {
+    match error {
+        xmpp_e2e::Error::Misuse(misuse) => Error::Misuse(misuse),
+        _ => Error::Stored("the sessions"),
+    }
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn random(rng: &mut UnwrapErr<SysRng>) -> u64 {
+    use xmpp_e2e::rand_core::Rng;
+    rng.next_u64()
+}
