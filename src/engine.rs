@@ -14,6 +14,7 @@ mod opening;
 mod outbox;
 mod own;
 mod pep;
+mod publish;
 mod query;
 mod receive;
 pub(crate) mod records;

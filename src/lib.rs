@@ -238,7 +238,7 @@ pub use secret::Secret;
 pub use stanza::{Hints, Padding, Tree, TreeBuilder, Visitor};
 pub use step::{
     Consent, Context, Coverage, Effect, Event, Inbound, InboxId, Need, Outbound, OutboxId, Protection,
-    SendError, Step, Token, Via, Waiting,
+    PublishFault, SendError, Step, Token, Via, Waiting,
 };
 
 /// The namespace of every element of this protocol.

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize};
+
 use crate::agent::AgentRequest;
 use crate::engine::{Engine, Input};
 use crate::env::Env;
@@ -415,8 +417,12 @@ pub enum Event {
         /// The device.
         device: u32,
     },
-    /// Keys could not be published through the server; they are still answered by IQ.
-    PublishFailed,
+    /// Keys could not be published through the server as they should be; they are still answered by
+    /// IQ. Told once for each change of what is wrong, however often it is tried.
+    PublishFailed {
+        /// What is wrong.
+        why: PublishFault,
+    },
     /// Keys are published again after a failure.
     Published,
     /// The suites of a device shrank within one record sequence.
@@ -445,6 +451,29 @@ pub enum Event {
         /// Why.
         reason: Reason,
     },
+}
+
+/// What is wrong with the publication of the own keys in PEP (XEP-0163). Until it is mended only
+/// contacts that are online at the same time can get keys for a first message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum PublishFault {
+    /// The server has no PEP: it answers `service-unavailable`, `feature-not-implemented` or
+    /// `item-not-found`.
+    Absent = 1,
+    /// The server refuses with another error, such as `forbidden`, `policy-violation` or
+    /// `resource-constraint`.
+    Refused = 2,
+    /// The node has another access model than `open` (`precondition-not-met`), and could not be
+    /// configured. If the keys could be published in it as it is, those who see presence may read
+    /// them.
+    AccessModel = 3,
+    /// The server took a record, and when the node was read back this one or that of another device
+    /// of the account was not there.
+    Lost = 4,
+    /// The server did not answer in time.
+    NoAnswer = 5,
 }
 
 /// Leave to send in clear to an account that is known to encrypt. Made only by the event that

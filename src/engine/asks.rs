@@ -78,6 +78,7 @@ impl Draft<'_> {
                 let jid = self.own()?.jid.clone();
                 self.store_list(&jid, &list)?;
                 self.own_mut()?.list_published = false;
+                self.publish_anew(false)?;
                 Ok(true)
             }
             (Purpose::Record, Answer::Signature(signature)) => {
@@ -135,6 +136,7 @@ impl Draft<'_> {
         own.record_sequence = record.sequence();
         own.rotate_at = now.after(PREKEY_ROTATION);
         own.record_published = false;
+        self.publish_anew(true)?;
         if let Some(keys) = self.state.prekeys.get_mut(&record.sequence())? {
             keys.digest = *record.digest();
         }

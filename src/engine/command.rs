@@ -117,6 +117,7 @@ impl Draft<'_> {
         self.state.openings.clear();
         self.state.arrivals.clear();
         self.state.asks.clear();
+        self.publish_anew(true)?;
         let now = self.now;
         let own = self.own_mut()?;
         own.rotate_at = now;
@@ -154,10 +155,10 @@ impl Draft<'_> {
 
     /// The tombstone is signed: publish it, and forget the rest.
     pub(super) fn tombstone_signed(&mut self, list: &DeviceList) -> Done {
-        let payload = pep::publish(pep::NODE_DEVICES, pep::ITEM_DEVICES, "devices", list.bytes());
+        let payload = pep::publish(pep::NODE_DEVICES, pep::ITEM_DEVICES, "devices", list.bytes(), true);
         let device = self.own()?.device.to_string();
-        self.request("", Query::PublishList, "set", &payload)?;
-        self.request("", Query::PublishRecord, "set", &pep::retract(pep::NODE_DEVICE, &device))?;
+        self.request("", Query::Publication, "set", &payload)?;
+        self.request("", Query::Publication, "set", &pep::retract(pep::NODE_DEVICE, &device))?;
         // Without adverts nothing else tells the contacts to look.
         self.announce_list(list.version())?;
         self.left()

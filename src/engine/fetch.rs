@@ -54,15 +54,6 @@ impl Draft<'_> {
         self.send(stanza, None)
     }
 
-    pub(super) fn requested(&self, queries: &[Query]) -> Result<bool, Error> {
-        for key in self.state.requests.all_keys() {
-            if self.state.requests.get(&key)?.is_some_and(|request| queries.contains(&request.query)) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
     /// A new stream: no open iq will be answered.
     pub(super) fn fail_requests(&mut self) -> Done {
         for key in self.state.requests.all_keys() {
@@ -74,6 +65,9 @@ impl Draft<'_> {
                 contact.fetching = false;
                 contact.tried = 0;
             }
+        }
+        if self.own()?.publishing.is_some() {
+            self.own_mut()?.publishing = None;
         }
         // Handshakes that waited for one-time prekeys start anew with the next send.
         for key in self.state.openings.all_keys() {
@@ -203,36 +197,24 @@ impl Draft<'_> {
             return Ok(true);
         }
         self.state.requests.remove(&id.to_owned());
-        let result = (iq.attr("type") == Some("result")).then_some(iq);
-        self.answer(&account, &request, result)?;
+        self.answer(&account, &request, Some(iq))?;
         Ok(true)
     }
 
-    /// What `query` gave; `None` if it failed or timed out.
-    fn answer(&mut self, jid: &BareJid, request: &Request, result: Option<&Element<'_>>) -> Done {
+    /// What a request gave; `None` if nobody answered in time.
+    fn answer(&mut self, jid: &BareJid, request: &Request, answer: Option<&Element<'_>>) -> Done {
         self.unsettled = true;
-        let query = request.query;
-        match query {
-            Query::PublishList => self.published(query, result.is_some()),
-            Query::PublishRecord if result.is_some() => {
-                let payload = pep::items(pep::NODE_DEVICE, None);
-                self.request("", Query::CheckRecord, "get", &payload)
-            }
-            Query::PublishRecord => self.published(query, false),
-            Query::CheckRecord => {
-                let own = self.own()?;
-                let id = own.device.to_string();
-                let there = result.is_some_and(|iq| {
-                    let items = pep::read_items(iq, pep::NODE_DEVICE, "device");
-                    items.iter().any(|(item, text)| {
-                        *item == id && from_base64(text, MAX_RECORD).is_ok_and(|b| b == own.record.as_slice())
-                    })
-                });
-                self.published(query, there)
-            }
+        let result = answer.filter(|iq| iq.attr("type") == Some("result"));
+        match request.query {
+            Query::Publication => self.publication_answered(answer),
             Query::Records => {
                 let items = result.map(|iq| pep::read_items(iq, pep::NODE_DEVICE, "device"));
                 self.got_records(jid, items.unwrap_or_default().iter().map(|(_, text)| text.as_str()))?;
+                let own = self.own()?;
+                if own.jid == *jid && result.is_some() && !own.record_published && own.room_made {
+                    // Something has replaced it; perhaps the server keeps but one.
+                    self.own_mut()?.room_made = false;
+                }
                 self.contact_mut(jid)?.fetching = false;
                 self.pursue(jid)
             }
@@ -245,31 +227,6 @@ impl Draft<'_> {
             }
             Query::Keys => self.got_keys(jid, request.device, result),
         }
-    }
-
-    fn published(&mut self, query: Query, done: bool) -> Done {
-        let retry = self.now.after(super::own::PUBLISH_RETRY);
-        let own = self.own_mut()?;
-        let failed = own.publish_failed;
-        if done {
-            if query == Query::PublishList {
-                own.list_published = true;
-            } else {
-                own.record_published = true;
-            }
-            let all = own.list_published && own.record_published;
-            if failed && all {
-                own.publish_failed = false;
-                self.notify(Event::Published);
-            }
-            return Ok(());
-        }
-        own.publish_failed = true;
-        own.publish_at = retry;
-        if !failed {
-            self.notify(Event::PublishFailed);
-        }
-        Ok(())
     }
 
     fn got_records<'t>(&mut self, jid: &BareJid, items: impl Iterator<Item = &'t str>) -> Done {
@@ -389,7 +346,7 @@ mod tests {
 
     #[test]
     fn payloads_are_read_back() {
-        let payload = pep::publish(pep::NODE_DEVICE, "7", "device", b"bytes");
+        let payload = pep::publish(pep::NODE_DEVICE, "7", "device", b"bytes", true);
         assert!(parse(&format!("<iq type='set' id='1'>{payload}</iq>")).is_ok());
         let payload = pep::items(pep::NODE_DEVICES, Some("current"));
         assert!(parse(&format!("<iq type='get' id='1'>{payload}</iq>")).is_ok());

@@ -8,8 +8,7 @@ use core::time::Duration;
 use crate::agent::{AgentRequest, Operation};
 use crate::engine::asks::operation;
 use crate::engine::draft::{Done, Draft};
-use crate::engine::pep;
-use crate::engine::records::{OneTime, OwnKey, OwnPrekeys, Purpose, Query};
+use crate::engine::records::{OneTime, OwnKey, OwnPrekeys, Purpose};
 use crate::env::Timestamp;
 use crate::error::{Error, Misuse};
 use crate::identity::{
@@ -49,9 +48,6 @@ pub(crate) const PRESENCE_INTERVAL: Duration = Duration::from_secs(3600);
 /// A presence waits so long for its advert, then goes without.
 pub(crate) const HOLD: Duration = Duration::from_secs(20);
 
-/// After a failed publication the next try comes so much later.
-pub(crate) const PUBLISH_RETRY: Duration = Duration::from_secs(3600);
-
 /// An agent that refused is asked again so much later, or at the next connection.
 pub(super) const AGENT_RETRY: Duration = Duration::from_secs(3600);
 
@@ -64,6 +60,7 @@ impl Draft<'_> {
         let Ok(Address { bare, resource: Some(resource) }) = Address::parse(full_jid) else {
             return Err(Misuse::Jid.into());
         };
+        let now = self.now;
         let own = self.own_mut()?;
         if bare != own.jid {
             return Err(Misuse::Jid.into());
@@ -88,6 +85,7 @@ impl Draft<'_> {
         own.list_fetched = false;
         own.list_refused = false;
         own.record_published = false;
+        own.publish_at = now;
         own.agent_retry_at = None;
         if let Some(token) = held {
             // Presence is of one stream; the application sends it anew.
@@ -147,7 +145,7 @@ impl Draft<'_> {
             own.held.map(|_| own.held_until),
             (online && !own.record.as_slice().is_empty()).then_some(own.rotate_at),
             (online && !own.advert.is_empty()).then_some(own.readvertise_at),
-            (online && own.publish_failed).then_some(own.publish_at),
+            (online && own.publish_fault.is_some()).then_some(own.publish_at),
             (online && !own.presence.is_empty() && own.presence_advert != own.advert_sequence)
                 .then_some(own.presence_sent.after(PRESENCE_INTERVAL)),
             own.agent_retry_at.map(Timestamp::from_millis),
@@ -366,33 +364,10 @@ impl Draft<'_> {
         Ok(OwnKey { algorithm: algorithm.0, id, public: pair.public.into(), secret: pair.secret })
     }
 
-    fn settle_publication(&mut self) -> Done {
-        let own = self.own()?;
-        if own.publish_failed && self.now < own.publish_at {
-            return Ok(());
-        }
-        let (device, record) = (own.device, own.record.as_slice().to_vec());
-        let (list_published, record_published) = (own.list_published, own.record_published);
-        let jid = own.jid.clone();
-        let list = self.contact(&jid)?.map_or_else(Vec::new, |contact| contact.list.as_slice().to_vec());
-        let busy = [Query::PublishList, Query::PublishRecord, Query::CheckRecord];
-        if self.requested(&busy)? {
-            return Ok(());
-        }
-        if !list_published && !list.is_empty() {
-            let payload = pep::publish(pep::NODE_DEVICES, pep::ITEM_DEVICES, "devices", &list);
-            self.request("", Query::PublishList, "set", &payload)?;
-        } else if !record_published && !record.is_empty() {
-            let payload = pep::publish(pep::NODE_DEVICE, &device.to_string(), "device", &record);
-            self.request("", Query::PublishRecord, "set", &payload)?;
-        }
-        Ok(())
-    }
-
     fn settle_advert(&mut self, account: &BareJid) -> Done {
         let version = self.contact(account)?.map_or(0, |contact| contact.list_version);
         let own = self.own()?;
-        let published = own.publish_failed || (own.list_published && own.record_published);
+        let published = own.publish_fault.is_some() || (own.list_published && own.record_published);
         let record = own.record.as_slice();
         if version == 0 || record.is_empty() || !published {
             return Ok(());

@@ -4,6 +4,7 @@ use core::fmt::Write;
 
 use crate::NS;
 use crate::stanza::{Element, write_stanza};
+use crate::step::PublishFault;
 use crate::wire::to_base64;
 
 /// The node with one item for each device: its record.
@@ -14,6 +15,7 @@ pub(crate) const NODE_DEVICES: &str = "urn:xmpp:e2e:0:devices";
 pub(crate) const ITEM_DEVICES: &str = "current";
 
 const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
+const PUBSUB_ERRORS: &str = "http://jabber.org/protocol/pubsub#errors";
 
 /// An iq of the engine: what the start tag says, and a payload that is already written.
 pub(crate) fn iq(kind: &'static str, id: &str, to: &str, payload: &str) -> String {
@@ -32,16 +34,65 @@ pub(crate) fn items(node: &str, item: Option<&str>) -> String {
     format!("<pubsub xmlns='{PUBSUB}'><items node='{node}'>{item}</items></pubsub>")
 }
 
-/// The payload that publishes one item. Only the two options are named that every server knows.
-pub(crate) fn publish(node: &str, item: &str, name: &str, bytes: &[u8]) -> String {
+/// What a node shall be, as a form (XEP-0004) of this type: open, so that a first message needs no
+/// subscription, and kept.
+fn form(of: &str, more: &str) -> String {
+    format!(
+        "<x xmlns='jabber:x:data' type='submit'>\
+         <field var='FORM_TYPE' type='hidden'><value>http://jabber.org/protocol/pubsub#{of}</value></field>\
+         <field var='pubsub#access_model'><value>open</value></field>\
+         <field var='pubsub#persist_items'><value>true</value></field>{more}</x>"
+    )
+}
+
+/// The payload that publishes one item, with options or as the node is. Only the two options are
+/// named that every server knows.
+pub(crate) fn publish(node: &str, item: &str, name: &str, bytes: &[u8], options: bool) -> String {
     let data = to_base64(bytes);
+    let options = if options {
+        format!("<publish-options>{}</publish-options>", form("publish-options", ""))
+    } else {
+        String::new()
+    };
     format!(
         "<pubsub xmlns='{PUBSUB}'><publish node='{node}'><item id='{item}'><{name} xmlns='{NS}'>{data}</{name}>\
-         </item></publish><publish-options><x xmlns='jabber:x:data' type='submit'>\
-         <field var='FORM_TYPE' type='hidden'><value>http://jabber.org/protocol/pubsub#publish-options</value></field>\
-         <field var='pubsub#access_model'><value>open</value></field>\
-         <field var='pubsub#persist_items'><value>true</value></field></x></publish-options></pubsub>"
+         </item></publish>{options}</pubsub>"
     )
+}
+
+/// The payload that configures an own node (XEP-0060, section 8.2) to keep so many items. A number,
+/// for not all servers know `max`.
+pub(crate) fn configure(node: &str, items: usize) -> String {
+    let more = format!("<field var='pubsub#max_items'><value>{items}</value></field>");
+    format!(
+        "<pubsub xmlns='{PUBSUB}#owner'><configure node='{node}'>{}</configure></pubsub>",
+        form("node_config", &more)
+    )
+}
+
+/// What became of a request to change something.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Answer {
+    Done,
+    /// The node exists, and is not as the options say.
+    Precondition,
+    Fault(PublishFault),
+}
+
+/// Reads an answer; `None` says that there was none.
+pub(crate) fn answer(iq: Option<&Element<'_>>) -> Answer {
+    let Some(iq) = iq else { return Answer::Fault(PublishFault::NoAnswer) };
+    if iq.attr("type") == Some("result") {
+        return Answer::Done;
+    }
+    let error = iq.elements().find(|child| &*child.name == "error");
+    let conditions: Vec<_> = error.into_iter().flat_map(Element::elements).collect();
+    if conditions.iter().any(|condition| condition.is(PUBSUB_ERRORS, "precondition-not-met")) {
+        return Answer::Precondition;
+    }
+    let absent = ["service-unavailable", "feature-not-implemented", "item-not-found"];
+    let absent = conditions.iter().any(|condition| absent.contains(&&*condition.name));
+    Answer::Fault(if absent { PublishFault::Absent } else { PublishFault::Refused })
 }
 
 /// The payload that takes an item back.

@@ -10,6 +10,7 @@ use crate::identity::Digest;
 use crate::jid::BareJid;
 use crate::secret::Secret;
 use crate::session::{Session, SkippedBlock};
+use crate::step::PublishFault;
 use crate::store::table::{Key, Record};
 use crate::wire::{self, Bytes, Undecodable};
 
@@ -93,8 +94,19 @@ pub(crate) struct Own {
     pub(crate) list_published: bool,
     #[tls_codec(with = "crate::wire::flag")]
     pub(crate) record_published: bool,
+    /// Published in nodes that may not be open.
     #[tls_codec(with = "crate::wire::flag")]
-    pub(crate) publish_failed: bool,
+    pub(crate) list_restricted: bool,
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) record_restricted: bool,
+    /// Whether the node of the records has been configured to keep one for each device.
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) room_made: bool,
+    /// What an iq is under way for.
+    pub(crate) publishing: Option<Publishing>,
+    /// What is wrong, as it was told; how often in a row; and when it is tried again.
+    pub(crate) publish_fault: Option<PublishFault>,
+    pub(crate) publish_failures: u8,
     #[tls_codec(with = "crate::wire::time")]
     pub(crate) publish_at: Timestamp,
     /// When something of all this is due next, in milliseconds. What is overdue waits for an answer,
@@ -117,6 +129,32 @@ pub(crate) struct Own {
 }
 
 record!(Own, 1, (), |own| if own.connected { own.wake_at.map(Timestamp::from_millis) } else { None });
+
+/// How far the publication of the record, or else of the list, is.
+#[derive(Clone, Copy, Debug, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+pub(crate) struct Publishing {
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) record: bool,
+    pub(crate) step: PublishStep,
+}
+
+/// The steps of a publication; each is one iq.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+#[repr(u8)]
+pub(crate) enum PublishStep {
+    /// The item, with options.
+    Options = 1,
+    /// The configuration of a node that is not as the options say.
+    Configure = 2,
+    /// The item again, with options.
+    Again = 3,
+    /// The item, without.
+    Plain = 4,
+    /// The configuration of the records' node, to keep those of all devices.
+    Room = 5,
+    /// The node read back.
+    Check = 6,
+}
 
 /// The next numbers; apart, because every message changes them.
 #[derive(Clone, Default, TlsDeserializeBytes, TlsSerialize, TlsSize)]
@@ -421,11 +459,8 @@ pub(crate) enum Query {
     Records = 2,
     /// Record, list and one-time prekeys, of the device itself.
     Keys = 3,
-    /// Publication of the own list, and of the own record.
-    PublishList = 4,
-    PublishRecord = 5,
-    /// The same read back.
-    CheckRecord = 6,
+    /// A step of the publication of one's own.
+    Publication = 4,
 }
 
 /// An outstanding request to the key agent.

@@ -64,7 +64,7 @@ fn messages_flow_without_pep_and_it_mends_itself() {
         }
         for device in [ALICE, BOB] {
             assert_eq!(bodies(&world, device), ["x"], "{pep:?}");
-            let failed = count(&world, device, |event| matches!(event, Event::PublishFailed));
+            let failed = count(&world, device, |event| matches!(event, Event::PublishFailed { .. }));
             assert_eq!(failed, 1, "{pep:?}");
         }
         for jid in [ALICE_JID, BOB_JID] {
@@ -73,7 +73,7 @@ fn messages_flow_without_pep_and_it_mends_itself() {
         world.advance(Duration::from_secs(2 * 3600));
         for device in [ALICE, BOB] {
             let published = count(&world, device, |event| matches!(event, Event::Published));
-            let failed = count(&world, device, |event| matches!(event, Event::PublishFailed));
+            let failed = count(&world, device, |event| matches!(event, Event::PublishFailed { .. }));
             assert_eq!((published, failed), (1, 1), "{pep:?}");
         }
         assert_eq!(world.server.items(BOB_JID, "urn:xmpp:e2e:0:device").len(), 1);

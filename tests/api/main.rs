@@ -15,6 +15,7 @@ mod durable;
 mod iqs;
 mod loading;
 mod needs;
+mod pep;
 mod presence;
 mod steps;
 mod tokens;

@@ -316,6 +316,9 @@ impl Network {
             items.push((item.to_owned(), payload.to_owned()));
             return result("");
         }
+        if stanza.contains("<configure ") {
+            return result("");
+        }
         let Some(items) = self.pep.get(&(to.to_owned(), node.clone())) else {
             return format!("<iq type='error' from='{to}' id='{id}'><error type='cancel'/></iq>");
         };

@@ -14,6 +14,7 @@ use std::fmt;
 
 use crate::xml::{Element, escaped};
 
+use iq::Node;
 pub use iq::Pep;
 
 /// Called with the full JID a stanza goes to and the stanza; what it returns is delivered instead.
@@ -82,8 +83,7 @@ struct Account {
     /// Messages for when it comes back.
     offline: Vec<String>,
     pep: Pep,
-    /// Items by node: id and payload, the newest last.
-    nodes: BTreeMap<String, Vec<(String, String)>>,
+    nodes: BTreeMap<String, Node>,
 }
 
 #[derive(Default)]

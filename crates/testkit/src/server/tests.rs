@@ -162,6 +162,29 @@ fn pep() {
     };
     server.send(DESK, &items(""));
     assert!(all(&mut server, DESK)[0].contains("item-not-found"));
+    let configure = |fields: &str| {
+        format!(
+            "<iq type='set' id='3'><pubsub xmlns='http://jabber.org/protocol/pubsub#owner'><configure node='n'>\
+             <x xmlns='jabber:x:data' type='submit'>{fields}</x></configure></pubsub></iq>"
+        )
+    };
+    for item in ["1", "2"] {
+        server.send(PHONE, &publish(item, "x"));
+        all(&mut server, PHONE);
+    }
+    assert_eq!(server.items(ALICE, "n").len(), 1, "one item unless configured");
+    server.send(PHONE, &configure("<field var='pubsub#max_items'><value>2</value></field>"));
+    assert!(all(&mut server, PHONE)[0].contains("type='result'"));
+    let open = "<field var='pubsub#access_model'><value>open</value></field>";
+    let options =
+        format!("<publish-options><x xmlns='jabber:x:data' type='submit'>{open}</x></publish-options>");
+    let with_options = publish("1", "x").replacen("</pubsub>", &format!("{options}</pubsub>"), 1);
+    server.send(PHONE, &with_options);
+    assert!(all(&mut server, PHONE)[0].contains("precondition-not-met"));
+    server.send(PHONE, &configure(open));
+    all(&mut server, PHONE);
+    server.send(PHONE, &with_options);
+    assert!(all(&mut server, PHONE)[0].contains("type='result'"));
     for (item, text) in [("1", "x"), ("2", "y"), ("1", "z")] {
         server.send(PHONE, &publish(item, text));
         assert!(all(&mut server, PHONE)[0].contains("type='result'"));
@@ -178,7 +201,7 @@ fn pep() {
     server.send(DESK, &publish("1", "x").replacen("<iq", &format!("<iq to='{ALICE}'"), 1));
     assert!(all(&mut server, DESK)[0].contains("forbidden"));
     for (pep, error) in [
-        (Pep::PreconditionNotMet, "precondition-not-met"),
+        (Pep::Refuses, "policy-violation"),
         (Pep::Unsupported, "feature-not-implemented"),
         (Pep::Absent, "service-unavailable"),
     ] {
