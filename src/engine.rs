@@ -21,6 +21,7 @@ pub(crate) mod records;
 mod seal;
 mod send;
 mod serve;
+mod slots;
 mod state;
 mod timers;
 

@@ -24,6 +24,10 @@ pub(crate) struct Draft<'a> {
     pub(crate) effects: &'a mut Vec<Effect>,
     /// Whether something has changed that `settle` must look at. Most messages change nothing.
     pub(crate) unsettled: bool,
+    /// Whether a fetch that waits for its turn may go on.
+    pub(crate) slot_freed: bool,
+    /// To whom a message is being sent, which does not wait for it yet.
+    pub(crate) sending: Option<BareJid>,
 }
 
 impl<'a> Draft<'a> {
@@ -36,7 +40,16 @@ impl<'a> Draft<'a> {
         // Time that goes back stands still.
         let now = env.now.max(state.seen);
         state.seen = now;
-        let mut draft = Self { config, state, now, rng: env.rng, effects, unsettled: false };
+        let mut draft = Self {
+            config,
+            state,
+            now,
+            rng: env.rng,
+            effects,
+            unsettled: false,
+            slot_freed: false,
+            sending: None,
+        };
         if draft.state.own.get(&())?.is_none() {
             draft.create();
         }
@@ -62,6 +75,9 @@ impl<'a> Draft<'a> {
             Input::Roster { jid, subscription } => self.roster(jid, subscription)?,
             Input::Taken(id) => self.state.inbox.remove(&id.0),
             Input::Tick => self.tick()?,
+        }
+        if self.slot_freed {
+            self.fill_slots()?;
         }
         if self.unsettled {
             self.settle()?;

@@ -1,6 +1,6 @@
 //! Fetching the keys of an account: its records and its list from PEP, else from a device itself.
 //!
-//! One request is outstanding for each account. [`Draft::pursue`] looks at what is known and takes
+//! One request is outstanding for each account, and for a few accounts at once ([`super::slots`]). [`Draft::pursue`] looks at what is known and takes
 //! the next step, or ends the fetch and lets waiting stanzas go.
 
 use core::time::Duration;
@@ -8,7 +8,7 @@ use core::time::Duration;
 use crate::NS;
 use crate::engine::draft::{Done, Draft};
 use crate::engine::pep;
-use crate::engine::records::{Contact, Query, Request};
+use crate::engine::records::{Contact, Query, Request, Resource};
 use crate::error::{Error, Malformed, Misbehaviour, Misuse, Reason, Unreadable};
 use crate::identity::{MAX_LIST, MAX_RECORD};
 use crate::jid::{Address, BareJid};
@@ -76,24 +76,15 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// Goes on with what the loss of a stream has stopped.
-    pub(super) fn resume_fetches(&mut self) -> Done {
-        for jid in self.state.contacts.all_keys() {
-            if self.contact(&jid)?.is_some_and(|contact| contact.wanted && !contact.fetching) {
-                self.pursue(&jid)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn asked_account(&self, request: &Request) -> Result<BareJid, Error> {
+    pub(super) fn asked_account(&self, request: &Request) -> Result<BareJid, Error> {
         if request.to.is_empty() {
             return Ok(self.own()?.jid.clone());
         }
         Ok(Address::parse(&request.to).map_err(|_| Misuse::Record)?.bare)
     }
 
-    /// The next step of the fetch for `jid`, if one is wanted.
+    /// The next step of the fetch for `jid`, if one is wanted. If too many are under way, its turn
+    /// comes when one ends.
     pub(super) fn pursue(&mut self, jid: &BareJid) -> Done {
         let own = self.own()?;
         let mine = own.jid == *jid;
@@ -101,7 +92,7 @@ impl Draft<'_> {
         let connection = own.connection;
         let connected = own.connected;
         let Some(contact) = self.contact(jid)? else { return Ok(()) };
-        if !contact.wanted || contact.fetching || !connected {
+        if !contact.wanted || contact.fetching || !connected || !self.may_fetch(jid)? {
             return Ok(());
         }
         let known = !self.devices_of(jid).is_empty() || mine;
@@ -116,17 +107,22 @@ impl Draft<'_> {
         if step == KEYS {
             let unsolved = !contact.pending.is_empty() || (known && list_lacks && !mine);
             let asked = contact.tried & KEYS != 0;
-            let from = contact.resources.iter().find(|resource| {
+            let here = |resource: &&Resource| {
                 resource.available && resource.device != 0 && contact.connection == connection
-            });
-            let resource = from.map(|resource| (resource.name.clone(), resource.device));
-            match resource {
-                Some((resource, device)) if unsolved && !asked => {
+            };
+            let unverified =
+                |resource: &&Resource| contact.pending.iter().any(|p| p.device == resource.device);
+            let mut resources = contact.resources.iter().filter(here);
+            // Each device whose advert nothing has vouched for; it is asked once, see `got_keys`.
+            let resource = resources.clone().find(unverified);
+            let resource = resource.or_else(|| resources.next().filter(|_| unsolved && !asked));
+            match resource.map(|resource| (resource.name.clone(), resource.device)) {
+                Some((resource, device)) => {
                     self.mark_fetching(jid, KEYS)?;
                     let to = format!("{}/{resource}", jid.as_str());
                     return self.request_of(&to, device, Query::Keys, "get", &pep::ask_keys());
                 }
-                _ => return self.fetched(jid),
+                None => return self.fetched(jid),
             }
         }
         self.mark_fetching(jid, step)?;
@@ -204,6 +200,7 @@ impl Draft<'_> {
     /// What a request gave; `None` if nobody answered in time.
     fn answer(&mut self, jid: &BareJid, request: &Request, answer: Option<&Element<'_>>) -> Done {
         self.unsettled = true;
+        self.slot_freed |= request.query != Query::Publication;
         let result = answer.filter(|iq| iq.attr("type") == Some("result"));
         match request.query {
             Query::Publication => self.publication_answered(answer),
@@ -282,7 +279,10 @@ impl Draft<'_> {
 
     /// A device's own answer: record, list and one-time prekeys for a handshake that waits.
     fn got_keys(&mut self, jid: &BareJid, device: u32, result: Option<&Element<'_>>) -> Done {
-        self.contact_mut(jid)?.fetching = false;
+        let contact = self.contact_mut(jid)?;
+        let fetch = contact.fetching && contact.tried & KEYS != 0;
+        // Else a handshake has asked.
+        contact.fetching &= !fetch;
         let keys = result.and_then(|iq| iq.child(NS, "keys"));
         let text = |name: &str| keys.and_then(|keys| keys.child(NS, name)).map(Element::text);
         let mut refused = None;
@@ -304,6 +304,11 @@ impl Draft<'_> {
         let prekeys: Vec<String> = prekeys.take(MAX_PREKEYS).map(|child| child.text().into_owned()).collect();
         let supplied = self.opening_supplied(jid, device, &prekeys)?;
         self.refused(jid, refused.or(supplied.err()));
+        let contact = self.contact_mut(jid)?;
+        if fetch && contact.pending.iter().any(|pending| pending.device == device) {
+            contact.pending.retain(|pending| pending.device != device);
+            self.reject(Some(jid), Unreadable::NoRecord);
+        }
         self.pursue(jid)?;
         self.flush(jid)
     }
@@ -347,6 +352,8 @@ mod tests {
     #[test]
     fn payloads_are_read_back() {
         let payload = pep::publish(pep::NODE_DEVICE, "7", "device", b"bytes", true);
+        assert!(parse(&format!("<iq type='set' id='1'>{payload}</iq>")).is_ok());
+        let payload = pep::configure(pep::NODE_DEVICE, 32);
         assert!(parse(&format!("<iq type='set' id='1'>{payload}</iq>")).is_ok());
         let payload = pep::items(pep::NODE_DEVICES, Some("current"));
         assert!(parse(&format!("<iq type='get' id='1'>{payload}</iq>")).is_ok());

@@ -75,7 +75,7 @@ impl Draft<'_> {
                     self.resend(key)?;
                 }
             }
-            self.resume_fetches()?;
+            self.slot_freed = true;
             return self.flush_all();
         }
         let held = own.held.take();
@@ -95,7 +95,7 @@ impl Draft<'_> {
         for key in self.state.outbox.all_keys() {
             self.resend(key)?;
         }
-        self.resume_fetches()?;
+        self.slot_freed = true;
         self.flush_all()
     }
 

@@ -134,3 +134,38 @@ pub(crate) fn answer_keys(record: &[u8], list: &[u8], prekeys: &[&[u8]]) -> Stri
     out.push_str("</keys>");
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stanza::parse;
+
+    #[test]
+    fn errors_are_told_apart() {
+        let read = |conditions: &str| {
+            let iq = format!("<iq type='error' id='1'><error type='cancel'>{conditions}</error></iq>");
+            answer(Some(&parse(&iq).unwrap()))
+        };
+        let stanzas = "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'";
+        let pubsub = "xmlns='http://jabber.org/protocol/pubsub#errors'";
+        let both = format!("<conflict {stanzas}/><precondition-not-met {pubsub}/>");
+        assert_eq!(read(&both), Answer::Precondition);
+        let faults = [
+            ("service-unavailable", PublishFault::Absent),
+            ("feature-not-implemented", PublishFault::Absent),
+            ("item-not-found", PublishFault::Absent),
+            ("forbidden", PublishFault::Refused),
+            ("resource-constraint", PublishFault::Refused),
+            ("conflict", PublishFault::Refused),
+        ];
+        for (condition, fault) in faults {
+            assert_eq!(read(&format!("<{condition} {stanzas}/>")), Answer::Fault(fault));
+        }
+        assert_eq!(
+            answer(Some(&parse("<iq type='error' id='1'/>").unwrap())),
+            Answer::Fault(PublishFault::Refused)
+        );
+        assert_eq!(answer(Some(&parse("<iq type='result' id='1'/>").unwrap())), Answer::Done);
+        assert_eq!(answer(None), Answer::Fault(PublishFault::NoAnswer));
+    }
+}

@@ -5,9 +5,11 @@
 
 use core::time::Duration;
 
+use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize};
+
 use crate::engine::draft::{Done, Draft};
 use crate::engine::pep::{self, Answer};
-use crate::engine::records::{PublishStep, Publishing, Query};
+use crate::engine::records::Query;
 use crate::error::{Error, Misuse};
 use crate::identity::{DeviceRecord, MAX_DEVICES, MAX_RECORD};
 use crate::stanza::Element;
@@ -21,6 +23,32 @@ pub(super) const PUBLISH_RETRY: Duration = Duration::from_secs(60);
 /// and one that has got it is noticed the same hour.
 const PUBLISH_RETRY_MAX: Duration = Duration::from_secs(3600);
 
+/// How far the publication of the record, or else of the list, is.
+#[derive(Clone, Copy, Debug, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+pub(crate) struct Publishing {
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) record: bool,
+    pub(crate) step: PublishStep,
+}
+
+/// The steps of a publication; each is one iq.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+#[repr(u8)]
+pub(crate) enum PublishStep {
+    /// The item, with options.
+    Options = 1,
+    /// The configuration of a node that is not as the options say.
+    Configure = 2,
+    /// The item again, with options.
+    Again = 3,
+    /// The item, without.
+    Plain = 4,
+    /// The configuration of the records' node, to keep those of all devices.
+    Room = 5,
+    /// The node read back.
+    Check = 6,
+}
+
 impl Draft<'_> {
     /// Begins a round, if something is to be published or has not worked and is due again.
     pub(super) fn settle_publication(&mut self) -> Done {
@@ -33,8 +61,8 @@ impl Draft<'_> {
                 return Ok(());
             }
             // What is there, but not as it should be, goes through it all again.
-            let lost = own.publish_fault == Some(PublishFault::Lost);
-            let (list, record) = (own.list_restricted, own.record_restricted || lost);
+            let list = own.list_restricted;
+            let record = own.record_restricted || own.publish_fault == Some(PublishFault::Lost);
             let own = self.own_mut()?;
             own.list_published &= !list;
             own.record_published &= !record;

@@ -5,6 +5,7 @@ use core::fmt;
 use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize};
 use zeroize::Zeroizing;
 
+use crate::engine::publish::Publishing;
 use crate::env::Timestamp;
 use crate::identity::Digest;
 use crate::jid::BareJid;
@@ -20,9 +21,10 @@ const VERSION: u8 = 0;
 /// No stored record is larger: a whole stanza and its envelope.
 const MAX_RECORD: usize = 2 * 1024 * 1024;
 
-/// A record that is a TLS structure behind a version byte.
+/// A record that is a TLS structure behind a version byte; its deadline and its place in the queue,
+/// if it has them.
 macro_rules! record {
-    ($type:ident, $kind:literal, $key:ty $(, $deadline:expr)?) => {
+    ($type:ident, $kind:literal, $key:ty $(, $deadline:expr $(, $queued:expr)?)?) => {
         impl Record for $type {
             const KIND: u8 = $kind;
             type Key = $key;
@@ -41,7 +43,12 @@ macro_rules! record {
             $(fn deadline(&self) -> Option<Timestamp> {
                 let deadline: fn(&Self) -> Option<Timestamp> = $deadline;
                 deadline(self)
-            })?
+            }
+
+            $(fn queued(&self) -> Option<Timestamp> {
+                let queued: fn(&Self) -> Option<Timestamp> = $queued;
+                queued(self)
+            })?)?
         }
     };
 }
@@ -129,32 +136,6 @@ pub(crate) struct Own {
 }
 
 record!(Own, 1, (), |own| if own.connected { own.wake_at.map(Timestamp::from_millis) } else { None });
-
-/// How far the publication of the record, or else of the list, is.
-#[derive(Clone, Copy, Debug, TlsDeserializeBytes, TlsSerialize, TlsSize)]
-pub(crate) struct Publishing {
-    #[tls_codec(with = "crate::wire::flag")]
-    pub(crate) record: bool,
-    pub(crate) step: PublishStep,
-}
-
-/// The steps of a publication; each is one iq.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, TlsDeserializeBytes, TlsSerialize, TlsSize)]
-#[repr(u8)]
-pub(crate) enum PublishStep {
-    /// The item, with options.
-    Options = 1,
-    /// The configuration of a node that is not as the options say.
-    Configure = 2,
-    /// The item again, with options.
-    Again = 3,
-    /// The item, without.
-    Plain = 4,
-    /// The configuration of the records' node, to keep those of all devices.
-    Room = 5,
-    /// The node read back.
-    Check = 6,
-}
 
 /// The next numbers; apart, because every message changes them.
 #[derive(Clone, Default, TlsDeserializeBytes, TlsSerialize, TlsSize)]
@@ -276,7 +257,8 @@ pub(crate) struct Contact {
     pub(crate) checked: Timestamp,
 }
 
-record!(Contact, 6, BareJid);
+record!(Contact, 6, BareJid, |_| None, |contact| (contact.wanted && !contact.fetching)
+    .then_some(contact.checked));
 
 /// An available resource.
 #[derive(Clone, Debug, TlsDeserializeBytes, TlsSerialize, TlsSize)]

@@ -106,6 +106,7 @@ impl Draft<'_> {
         let attempt = if behind {
             Attempt::Wait(Waiting::Keys)
         } else {
+            self.sending = Some(to.clone());
             self.attempt(order, &to, element, token, level)?
         };
         match attempt {
@@ -165,7 +166,7 @@ impl Draft<'_> {
         Ok(false)
     }
 
-    fn first_waiting(&self, to: &BareJid) -> Result<Option<u64>, Error> {
+    pub(super) fn first_waiting(&self, to: &BareJid) -> Result<Option<u64>, Error> {
         for key in self.state.waiting.all_keys() {
             if self.state.waiting.get(&key)?.is_some_and(|waiting| waiting.to == *to) {
                 return Ok(Some(key));

@@ -24,6 +24,10 @@ pub(crate) trait Record: Clone {
     fn deadline(&self) -> Option<Timestamp> {
         None
     }
+    /// Since when it waits for its turn.
+    fn queued(&self) -> Option<Timestamp> {
+        None
+    }
 }
 
 /// A typed key; its encodings differ if the keys do.
@@ -44,11 +48,18 @@ pub(crate) struct Table<R: Record> {
     draft: BTreeMap<R::Key, Option<R>>,
     /// The deadlines of what is stored.
     deadlines: BTreeSet<(Timestamp, R::Key)>,
+    /// What of it waits for its turn.
+    queue: BTreeSet<(Timestamp, R::Key)>,
 }
 
 impl<R: Record> Default for Table<R> {
     fn default() -> Self {
-        Self { stored: BTreeMap::new(), draft: BTreeMap::new(), deadlines: BTreeSet::new() }
+        Self {
+            stored: BTreeMap::new(),
+            draft: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            queue: BTreeSet::new(),
+        }
     }
 }
 
@@ -140,6 +151,16 @@ impl<R: Record> Table<R> {
         self.deadlines.iter().take_while(|(at, _)| *at <= now).map(|(_, key)| key.clone()).collect()
     }
 
+    /// The record that has waited longest for its turn. It costs what the draft has, and no more.
+    pub(crate) fn first_queued(&self) -> Option<R::Key> {
+        let stored = self.queue.iter().find(|(_, key)| !self.draft.contains_key(key)).cloned();
+        let drafted = self.draft.iter().filter_map(|(key, record)| {
+            let since = record.as_ref().and_then(R::queued)?;
+            Some((since, key.clone()))
+        });
+        drafted.chain(stored).min().map(|(_, key)| key)
+    }
+
     pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
         self.deadlines.first().map(|(at, _)| *at)
     }
@@ -154,15 +175,16 @@ impl<R: Record> Table<R> {
     /// The store has taken the batch: the draft is the state.
     pub(crate) fn commit(&mut self) {
         while let Some((key, record)) = self.draft.pop_first() {
-            if let Some(Some(deadline)) = self.stored.get(&key).map(|old| old.as_ref().and_then(R::deadline))
-            {
+            let old = self.stored.get(&key).and_then(Option::as_ref);
+            if let Some(deadline) = old.and_then(R::deadline) {
                 self.deadlines.remove(&(deadline, key.clone()));
+            }
+            if let Some(since) = old.and_then(R::queued) {
+                self.queue.remove(&(since, key.clone()));
             }
             match record {
                 Some(record) => {
-                    if let Some(deadline) = record.deadline() {
-                        self.deadlines.insert((deadline, key.clone()));
-                    }
+                    self.index(&key, &record);
                     self.stored.insert(key, Some(record));
                 }
                 None => {
@@ -180,11 +202,20 @@ impl<R: Record> Table<R> {
     pub(crate) fn load(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), Undecodable> {
         let key = R::Key::decode(key)?;
         let record = value.map(R::decode).transpose()?;
-        if let Some(deadline) = record.as_ref().and_then(R::deadline) {
-            self.deadlines.insert((deadline, key.clone()));
+        if let Some(record) = &record {
+            self.index(&key, record);
         }
         self.stored.insert(key, record);
         Ok(())
+    }
+
+    fn index(&mut self, key: &R::Key, record: &R) {
+        if let Some(deadline) = record.deadline() {
+            self.deadlines.insert((deadline, key.clone()));
+        }
+        if let Some(since) = record.queued() {
+            self.queue.insert((since, key.clone()));
+        }
     }
 
     /// Forgets the value of a stored record that has no deadline and no draft.
@@ -228,6 +259,9 @@ mod tests {
         fn deadline(&self) -> Option<Timestamp> {
             (self.0 > 0).then(|| Timestamp::from_millis(self.0))
         }
+        fn queued(&self) -> Option<Timestamp> {
+            self.deadline()
+        }
     }
 
     #[test]
@@ -266,6 +300,28 @@ mod tests {
         assert_eq!(table.get(&2), Ok(Some(&Note(5))), "what has a deadline stays");
         table.load(&1u64.to_be_bytes(), Some(&0u64.to_be_bytes())).unwrap();
         assert_eq!(table.get(&1), Ok(Some(&Note(0))));
+    }
+
+    #[test]
+    fn who_has_waited_longest_is_first_through_the_draft() {
+        let mut table = Table::<Note>::default();
+        for (key, since) in [(1, 30), (2, 20), (3, 0)] {
+            table.put(key, Note(since));
+        }
+        assert_eq!(table.first_queued(), Some(2));
+        table.commit();
+        assert_eq!(table.first_queued(), Some(2));
+        table.get_mut(&2).unwrap().unwrap().0 = 0;
+        assert_eq!(table.first_queued(), Some(1));
+        table.put(4, Note(10));
+        assert_eq!(table.first_queued(), Some(4));
+        table.remove(&4);
+        table.commit();
+        assert_eq!(table.first_queued(), Some(1));
+        table.remove(&1);
+        assert_eq!(table.first_queued(), None);
+        table.roll_back();
+        assert_eq!(table.first_queued(), Some(1));
     }
 
     #[test]

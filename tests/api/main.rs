@@ -10,6 +10,7 @@
 
 mod accounts;
 mod copies;
+mod crowd;
 mod devices;
 mod durable;
 mod iqs;

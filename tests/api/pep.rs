@@ -162,6 +162,9 @@ fn a_server_that_keeps_one_record_is_noticed_and_messages_flow() {
     world.run();
     world.say_with(bob, ALICE_JID, "x", Need::Encrypted(Level::HYBRID));
     world.run();
+    for device in [ALICE, tablet] {
+        assert_eq!(bodies(&world, device), ["x"]);
+    }
     let before = iqs(&world);
     world.advance(Duration::from_secs(DAY));
     assert!(iqs(&world) - before < 200, "{}", iqs(&world) - before);

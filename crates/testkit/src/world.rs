@@ -88,6 +88,25 @@ impl World {
         self.devices.len() - 1
     }
 
+    /// Adds `count` contacts of `account` that are online with adverts: `c000@example.net/home` and so
+    /// on. Their programs stop once their keys are published, and the servers go on for them; only
+    /// that of the contact number `keep` goes on, as the last device.
+    pub fn add_crowd(&mut self, account: &str, count: usize, keep: Option<usize>) {
+        let mut kept = None;
+        for number in 0..count {
+            let full = format!("c{number:03}@example.net/home");
+            let device = self.add(&full);
+            self.server.befriend(account, bare(&full));
+            self.connect(device);
+            while self.turn(device) {}
+            let device = self.devices.pop();
+            if keep == Some(number) {
+                kept = device;
+            }
+        }
+        self.devices.extend(kept);
+    }
+
     /// Calls `act` with a device, the servers, and the outside of a step.
     ///
     /// # Panics
