@@ -3,7 +3,9 @@
 use xmpp_e2e::Hints;
 use xmpp_e2e::suite::{SUITE_CLASSICAL, Suites};
 
+use crate::World;
 use crate::measure::{ALICE, BOB, Network, Setup, bare, message};
+use crate::server::Way;
 
 /// A size, and what it must not exceed.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -71,6 +73,13 @@ pub fn all() -> Vec<Size> {
     push("first-classical-offline", first(&classical, false), 700);
     push("first-hybrid", first(&hybrid, true), 2400);
     push("first-hybrid-offline", first(&hybrid, false), 2400);
+    let [new, known] = log_ins(500);
+    push("presence-500-known-out", known.out, 700);
+    push("presence-500-known-in", known.into, 130_000);
+    push("presence-500-known-iqs", known.iqs, 2);
+    push("presence-500-new-out", new.out, 190_000);
+    push("presence-500-new-in", new.into, 1_600_000);
+    push("presence-500-new-iqs", new.iqs, 1_010);
     sizes
 }
 
@@ -115,6 +124,50 @@ fn several(count: usize) -> Network {
         network.talk(0, device + 1, "hello");
     }
     network
+}
+
+/// What a log-in costs beside plain XMPP: adverts and iqs.
+#[derive(Clone, Copy, Debug, Default)]
+struct LogIn {
+    out: usize,
+    into: usize,
+    /// Requests.
+    iqs: usize,
+}
+
+/// The first log-in of a device, with so many contacts online whose keys it does not know, and the
+/// second.
+fn log_ins(contacts: usize) -> [LogIn; 2] {
+    let mut world = World::new(1);
+    world.server.silent = true;
+    world.add_crowd(bare(ALICE), contacts, None);
+    let alice = world.add(ALICE);
+    world.server.silent = false;
+    [(); 2].map(|()| {
+        world.server.log.clear();
+        world.connect(alice);
+        world.run();
+        let mut cost = LogIn::default();
+        for crossing in world.server.log.iter().filter(|crossing| crossing.client == ALICE) {
+            let stanza = &crossing.stanza;
+            let iq = stanza.starts_with("<iq ");
+            let bytes = if iq {
+                stanza.len()
+            } else if stanza.contains("<e2e ") {
+                element(stanza, "e2e").len()
+            } else {
+                0
+            };
+            match crossing.way {
+                Way::In => cost.into += bytes,
+                Way::Out => cost.out += bytes,
+            }
+            cost.iqs += usize::from(iq && crossing.way == Way::Out);
+        }
+        world.disconnect(alice);
+        world.run();
+        cost
+    })
 }
 
 /// The element of this name in a stanza.
