@@ -12,7 +12,8 @@
 //! | no fallback body | it would be a clear text that says "this is encrypted" in each archive | not offered |
 //! | first use is trusted | most people never compare keys; a change is always an event and stops sending | `Command::AcceptKey` |
 //! | sticky until a signed tombstone | else a server could end encryption by dropping adverts | `Command::Forget`, `Command::Leave` |
-//! | PEP access model open | a first message must be possible before a subscription; the content is public keys | not offered |
+//! | PEP access model open | a first message must be possible before a subscription; the content is public keys. A node that is not is configured so | not offered |
+//! | eight fetches at once | five hundred new adverts at a log-in must not hold messages back: servers slow a client down that sends much | constant |
 //! | one-time prekeys to those who may see presence | others could drain them, and learn whether one is online | the roster |
 //! | automatic answers to the same | a stranger must not learn that a message was read | the roster |
 //! | prekeys rotate weekly | bounds the time in which a theft reveals first messages; a record is small | constant |

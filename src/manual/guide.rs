@@ -83,6 +83,19 @@
 //! | `Ask` | give the request to the key agent; its reply comes back as `Input::Agent`, now or in five minutes |
 //! | `Notify` | show or log the event; `KeyChanged`, `ClearText` and `AdvertMissing` are for the user |
 //!
+//! `PublishFailed` says why keys are not in PEP as they should be. Messages flow all the same between those who are
+//! online together, and the engine tries again by itself. Show it in the account's settings:
+//!
+//! | fault | meaning | who can mend it |
+//! |---|---|---|
+//! | `Absent` | the server has no PEP | its operator |
+//! | `Refused` | the server refuses | its operator: a policy or a limit |
+//! | `AccessModel` | only contacts can read the keys: no first message from others | the user, if another program made the nodes |
+//! | `Lost` | the server does not keep a record for each device | its operator: more than one item for a node |
+//! | `NoAnswer` | the server did not answer | time |
+//!
+//! `Published` says that it is mended.
+//!
 //! Acknowledge with XEP-0198, or with the answer to a ping that was sent after the stanza. What is never
 //! acknowledged is sent again at each connection, and after a thousand the engine takes no more.
 //!

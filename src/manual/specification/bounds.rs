@@ -58,6 +58,7 @@
 //! | one-time prekeys ready | 8 of each algorithm | a few contacts at once; made anew in the background |
 //! | one-time prekeys out | 400, of these 16 to one account | nobody can drain them |
 //! | step of a handshake counter | 2^32 | a counter at its end could not be passed |
+//! | fetches under way | 8, and 4 more for what a message waits for | servers read 3 to 10 KB a second from a client; a message behind so many waits half a second |
 //! | accounts remembered | 10,000 | more than any roster has |
 //! | one-time prekeys in an answer | 16 | one of each algorithm |
 //! | unverified adverts of an account | 8 | a stranger's devices |
@@ -80,7 +81,8 @@
 //! | presence held for its advert | 20 seconds | then it goes without |
 //! | request to a peer | 20 seconds | some clients never answer |
 //! | request to the key agent | 5 minutes | it may have to ask its user |
-//! | agent or publication tried again | after 1 hour, or at the next connection | no flood |
+//! | agent tried again | after 1 hour, or at the next connection | no flood |
+//! | publication tried again | after 1 minute, doubled each time up to 1 hour, and at the next connection | most failures are a server that restarts; no flood |
 //! | keys believed fresh | 10 minutes | a send does not ask for each message |
 //! | a message waits for keys | 7 days | then it fails |
 //! | an undecided message waits | 1 minute | its peer's advert is being verified |

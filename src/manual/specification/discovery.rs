@@ -57,9 +57,18 @@
 //! | `urn:xmpp:e2e:0:devices` | id: `current`; the only one | `<devices xmlns='urn:xmpp:e2e:0'>` base64 of the list `</devices>` |
 //!
 //! They are published with the options `pubsub#access_model` = `open` and `pubsub#persist_items` = `true` and
-//! with no other, because servers refuse options that they do not know. A record is read back after
-//! publication. An advert that names a record or list must not be sent before both are published, or
-//! publication has failed and an event has said so.
+//! with no other, because servers refuse options that they do not know. An advert that names a record or list
+//! must not be sent before both are published, or publication has failed and an event has said so.
+//!
+//! * If the server answers `precondition-not-met`, the publisher configures the node (XEP-0060, section 8.2) with
+//!   `pubsub#access_model` = `open`, `pubsub#persist_items` = `true` and `pubsub#max_items`, and publishes again. If
+//!   either fails, it publishes without options, for those who see presence may read it then, and an event says so.
+//! * Many servers keep one item for a node unless told otherwise, so that the record of one device would replace
+//!   that of another. After its first record is published a device configures the node of the records in the same
+//!   way. `pubsub#max_items` is 32 for the records and 1 for the list, in decimal: not all servers know `max`.
+//! * A record is then read back. If it is not there, or not that of another live device of the account whose record
+//!   is known and good, it is lost: an event says so, and at the next try the node is configured again.
+//! * What the server has lost or spoilt is published again when the device next connects.
 //!
 //! A reader asks for all items of the node, and takes at most 32. It looks at payloads and not at item ids: the record
 //! says whose it is.
@@ -90,16 +99,17 @@
 //!
 //! # Order of a fetch
 //!
-//! One request is outstanding for each account. A fetch asks, each at most once:
+//! One request is outstanding for each account, and for a few accounts at once; the others wait for their turn. What
+//! a message waits for goes first. A fetch asks, each at most once:
 //!
 //! 1. for the records, in PEP;
 //! 2. for the list, in PEP, if there is none or a higher version has been named, and if a device of the account
 //!    is known by now;
-//! 3. the device itself, at an available resource that has shown an advert, if an advert is still unverified or
-//!    the list still missing.
+//! 3. each device itself whose advert is still unverified, at its available resource; else any that has shown an
+//!    advert, if the list is still missing.
 //!
-//! A request without answer fails after 20 seconds. An answer counts only if its id and its `from` are those of the
-//! request; for requests to the own account the `from` may be absent or the own bare JID, with or without resource. Ids
-//! have a random part.
+//! A request without answer fails 20 seconds after it was sent. An answer counts only if its id and its `from` are
+//! those of the request; for requests to the own account the `from` may be absent or the own bare JID, with or without
+//! resource. Ids have a random part.
 //!
 //! What a fetch found, or did not find, is believed for ten minutes before a message to be sent asks again.
