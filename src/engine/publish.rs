@@ -108,6 +108,10 @@ impl Draft<'_> {
     /// What a step gave; `None` if nobody answered in time.
     pub(super) fn publication_answered(&mut self, iq: Option<&Element<'_>>) -> Done {
         let Some(Publishing { record, step }) = self.own_mut()?.publishing.take() else { return Ok(()) };
+        if self.own()?.left {
+            // Another device has retired this one meanwhile.
+            return Ok(());
+        }
         let answer = pep::answer(iq);
         match (step, answer) {
             (PublishStep::Options | PublishStep::Again, Answer::Done) => self.item_published(record, false),
