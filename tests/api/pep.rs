@@ -200,3 +200,22 @@ fn what_the_server_lost_or_spoilt_is_published_again_at_the_next_connection() {
     reconnect(&mut world, ALICE);
     assert_eq!(iqs(&world) - iqs_before, 2, "what is there is only read");
 }
+
+#[test]
+fn who_leaves_while_publishing_publishes_no_more() {
+    let mut world = World::new(42);
+    world.add("alice@example.com/phone");
+    world.connect(ALICE);
+    while sent(&world, ALICE, "<publish ").is_empty() {
+        assert!(world.with(ALICE, Device::receive));
+    }
+    // The tombstone waits for its signature while the list's publication is answered.
+    world.devices[ALICE].answers = false;
+    world.command(ALICE, xmpp_e2e::Command::Leave);
+    world.run();
+    assert_eq!(sent(&world, ALICE, "<publish ").len(), 1);
+    world.with(ALICE, Device::answer);
+    world.run();
+    assert_eq!(world.server.items(ALICE_JID, DEVICE), []);
+    assert_eq!(sent(&world, ALICE, "<publish ").len(), 2, "the tombstone");
+}
