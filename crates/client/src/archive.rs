@@ -96,12 +96,16 @@ mod tests {
 
     #[test]
     fn only_the_own_server_names_messages() {
-        let result = |from: &str| parse(&format!("<message {from}><result xmlns='urn:xmpp:mam:2' queryid='q' id='7'/></message>"));
+        let result = |from: &str| {
+            parse(&format!("<message {from}><result xmlns='urn:xmpp:mam:2' queryid='q' id='7'/></message>"))
+        };
         assert!(matches!(name(&result(""), "a@x"), Some(Name::Result { .. })));
         assert!(matches!(name(&result("from='a@x'"), "a@x"), Some(Name::Result { .. })));
         assert!(name(&result("from='m@x'"), "a@x").is_none());
-        let live = parse("<message from='b@x'><stanza-id xmlns='urn:xmpp:sid:0' by='a@x' id='forged'/>\
-            <stanza-id xmlns='urn:xmpp:sid:0' by='b@x' id='theirs'/><stanza-id xmlns='urn:xmpp:sid:0' by='a@x' id='9'/></message>");
+        let live = parse(
+            "<message from='b@x'><stanza-id xmlns='urn:xmpp:sid:0' by='a@x' id='forged'/>\
+            <stanza-id xmlns='urn:xmpp:sid:0' by='b@x' id='theirs'/><stanza-id xmlns='urn:xmpp:sid:0' by='a@x' id='9'/></message>",
+        );
         assert!(matches!(name(&live, "a@x"), Some(Name::Live(id)) if id == "9"));
         assert!(name(&live, "c@x").is_none());
     }
@@ -120,8 +124,10 @@ mod tests {
     #[test]
     fn the_end_is_said_or_empty() {
         let fin = |attributes: &str, set: &str| {
-            parse(&format!("<iq type='result'><fin xmlns='urn:xmpp:mam:2' {attributes}>\
-                <set xmlns='http://jabber.org/protocol/rsm'>{set}</set></fin></iq>"))
+            parse(&format!(
+                "<iq type='result'><fin xmlns='urn:xmpp:mam:2' {attributes}>\
+                <set xmlns='http://jabber.org/protocol/rsm'>{set}</set></fin></iq>"
+            ))
         };
         assert!(has_more(&fin("", "<last>7</last>")));
         assert!(!has_more(&fin("complete='true'", "<last>7</last>")));

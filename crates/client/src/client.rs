@@ -123,9 +123,8 @@ impl<S: Storage> Client<S> {
         let agent = match &config.agent {
             Agent::Outside(_) => None,
             Agent::Stored => Some(match storage.note(AGENT).map_err(Error::Storage)? {
-                Some(bytes) => {
-                    LocalAgent::from_bytes(&bytes, &Suites::default()).map_err(|_| Error::Stored("the keys"))?
-                }
+                Some(bytes) => LocalAgent::from_bytes(&bytes, &Suites::default())
+                    .map_err(|_| Error::Stored("the keys"))?,
                 None => {
                     let agent = LocalAgent::generate(&Suites::default(), &mut rng);
                     storage.set_note(AGENT, Some(&agent.to_bytes())).map_err(Error::Storage)?;
@@ -144,7 +143,8 @@ impl<S: Storage> Client<S> {
         let account = settings.account.as_str().to_owned();
         let stored = storage.load().map_err(Error::Storage)?;
         let engine = Engine::restore(settings, &stored).map_err(Error::Misuse)?;
-        let text = |note: Option<Zeroizing<Vec<u8>>>| note.and_then(|note| String::from_utf8(note.to_vec()).ok());
+        let text =
+            |note: Option<Zeroizing<Vec<u8>>>| note.and_then(|note| String::from_utf8(note.to_vec()).ok());
         let roster = text(storage.note(ROSTER).map_err(Error::Storage)?);
         let roster = roster.and_then(|text| Roster::from_xml(&text)).unwrap_or_default();
         let last = text(storage.note(ARCHIVE).map_err(Error::Storage)?);
@@ -459,7 +459,8 @@ impl<S: Storage> Client<S> {
 
     /// The session goes on: what the server has not handled comes first, then what was not written.
     pub(crate) fn write_again(&mut self) {
-        let unwritten = core::mem::take(&mut self.out).into_iter().filter(|out| matches!(out, Out::Stanza(_)));
+        let unwritten =
+            core::mem::take(&mut self.out).into_iter().filter(|out| matches!(out, Out::Stanza(_)));
         self.out = self.sm.resumed().into_iter().map(Out::Other).chain(unwritten).collect();
     }
 
@@ -531,7 +532,8 @@ impl<S: Storage> Client<S> {
     fn pause(&mut self, why: Offline) {
         let pause = self.config.pause.saturating_mul(1 << self.attempts.min(16)).min(Config::MAX_PAUSE);
         // Not all clients of a server at once.
-        let spread = 0.75 + 0.5 * f64::from(u32::try_from(self.random() >> 32).unwrap_or(0)) / f64::from(u32::MAX);
+        let spread =
+            0.75 + 0.5 * f64::from(u32::try_from(self.random() >> 32).unwrap_or(0)) / f64::from(u32::MAX);
         self.attempts += 1;
         self.link = Link::Down { until: Instant::now() + pause.mul_f64(spread) };
         self.tell(Event::Offline(why));
@@ -591,7 +593,9 @@ impl<S: Storage> Client<S> {
         match &mut self.link {
             Link::Connecting(connecting) => connecting.as_mut().poll(context).map(Happened::Connected),
             Link::Up { stream, flush } => {
-                if let Poll::Ready(Err(error)) = poll_write(stream, flush, &mut self.out, &mut self.sm, context) {
+                if let Poll::Ready(Err(error)) =
+                    poll_write(stream, flush, &mut self.out, &mut self.sm, context)
+                {
                     return Poll::Ready(Happened::WriteFailed(error));
                 }
                 Pin::new(&mut **stream).poll_next(context).map(Happened::Came)

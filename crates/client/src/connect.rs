@@ -178,9 +178,8 @@ async fn begin(
     let mut before = None;
     if let (true, Some(Resume { id, h })) = (managed, resume) {
         stream.send(&element(SM, "resume", &[("previd", &id), ("h", &h.to_string())])).await?;
-        let answer = expect(&mut stream, &mut early, |answer| {
-            answer.is("resumed", SM) || answer.is("failed", SM)
-        });
+        let answer =
+            expect(&mut stream, &mut early, |answer| answer.is("resumed", SM) || answer.is("failed", SM));
         let answer = answer.await?;
         let h = answer.attr("h").and_then(|h| h.parse().ok());
         if let ("resumed", Some(h)) = (answer.name(), h) {
@@ -192,16 +191,16 @@ async fn begin(
     let bind = with(Element::bare("bind", BIND), resource);
     stream.send(&iq("set", "bind", None, Some(bind))).await?;
     let answer = expect(&mut stream, &mut early, |answer| answer.attr("id") == Some("bind")).await?;
-    let bound = answer.get_child("bind", BIND).and_then(|bind| bind.get_child("jid", BIND)).map(Element::text);
+    let bound =
+        answer.get_child("bind", BIND).and_then(|bind| bind.get_child("jid", BIND)).map(Element::text);
     let Some(full_jid) = bound.filter(|jid| bare(jid).eq_ignore_ascii_case(&login.account)) else {
         return Err(ConnectError::other("the server bound no resource"));
     };
     let (mut counted, mut id) = (false, None);
     if managed {
         stream.send(&element(SM, "enable", &[("resume", "true")])).await?;
-        let answer = expect(&mut stream, &mut early, |answer| {
-            answer.is("enabled", SM) || answer.is("failed", SM)
-        });
+        let answer =
+            expect(&mut stream, &mut early, |answer| answer.is("enabled", SM) || answer.is("failed", SM));
         let answer = answer.await?;
         counted = answer.name() == "enabled";
         let resumable = matches!(answer.attr("resume"), Some("true" | "1"));

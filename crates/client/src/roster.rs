@@ -134,9 +134,11 @@ mod tests {
     #[test]
     fn a_result_replaces_and_a_push_adds() {
         let mut roster = Roster::default();
-        let change = roster.replace(&query("<item jid='a@x' subscription='both' name='A'/><item jid='b@x'/>"));
+        let change =
+            roster.replace(&query("<item jid='a@x' subscription='both' name='A'/><item jid='b@x'/>"));
         assert_eq!((change.set.len(), change.removed.len()), (2, 0));
-        let change = roster.update(&query("<item jid='b@x' subscription='remove'/><item jid='c@x' subscription='to'/>"));
+        let change = roster
+            .update(&query("<item jid='b@x' subscription='remove'/><item jid='c@x' subscription='to'/>"));
         assert_eq!((change.set.len(), &change.removed[..]), (1, &["b@x".to_owned()][..]));
         let change = roster.replace(&query("<item jid='a@x' subscription='both' name='A'/>"));
         assert_eq!((change.set.len(), &change.removed[..]), (0, &["c@x".to_owned()][..]));

@@ -69,7 +69,7 @@ impl<S: Storage> Client<S> {
                 }
                 self.reset_stream();
                 self.up(stream);
-                self.sm = StreamManagement { on: counted, id, ..StreamManagement::default() };
+                self.sm = StreamManagement::new(counted, id);
                 self.full_jid.clone_from(&full_jid);
                 self.fail_requests();
                 self.ready = false;
@@ -144,7 +144,9 @@ impl<S: Storage> Client<S> {
         if stanza.name() == "message" {
             match archive::name(stanza, &self.login.account) {
                 Some(Name::Result { query, id }) => {
-                    if let Some(reading) = self.archive.reading.as_mut().filter(|reading| reading.query == query) {
+                    if let Some(reading) =
+                        self.archive.reading.as_mut().filter(|reading| reading.query == query)
+                    {
                         seen = Some(id);
                         if reading.probe {
                             self.handled_then(seen);
@@ -218,7 +220,12 @@ impl<S: Storage> Client<S> {
         self.answered_with(id, request.purpose, Some(iq))
     }
 
-    fn answered_with(&mut self, id: &str, purpose: Purpose, iq: Option<&Element>) -> Result<(), Error<S::Error>> {
+    fn answered_with(
+        &mut self,
+        id: &str,
+        purpose: Purpose,
+        iq: Option<&Element>,
+    ) -> Result<(), Error<S::Error>> {
         let result = iq.filter(|iq| iq.attr("type") == Some("result"));
         let offers = |feature: &str| {
             let query = result.and_then(|iq| iq.get_child("query", DISCO_INFO));
@@ -275,7 +282,11 @@ impl<S: Storage> Client<S> {
         }
     }
 
-    fn archive_answered(&mut self, result: Option<&Element>, iq: Option<&Element>) -> Result<(), Error<S::Error>> {
+    fn archive_answered(
+        &mut self,
+        result: Option<&Element>,
+        iq: Option<&Element>,
+    ) -> Result<(), Error<S::Error>> {
         let Some(reading) = &self.archive.reading else { return Ok(()) };
         let (messages, probe) = (reading.messages, reading.probe);
         let unknown = |iq: &Element| {
@@ -338,7 +349,8 @@ impl<S: Storage> Client<S> {
     /// Tells the engine the roster as it was stored.
     pub(crate) fn tell_roster(&mut self) -> Result<(), Error<S::Error>> {
         let items: Vec<_> = self.roster.items().map(|item| (item.jid.clone(), item.subscription)).collect();
-        let inputs = items.iter().map(|(jid, subscription)| Input::Roster { jid, subscription: *subscription });
+        let inputs =
+            items.iter().map(|(jid, subscription)| Input::Roster { jid, subscription: *subscription });
         self.step(inputs, Subject::Nothing)
     }
 
@@ -349,10 +361,17 @@ impl<S: Storage> Client<S> {
         id
     }
 
-    fn register(&mut self, kind: &str, to: Option<&str>, payload: Element, purpose: Purpose) -> (String, Element) {
+    fn register(
+        &mut self,
+        kind: &str,
+        to: Option<&str>,
+        payload: Element,
+        purpose: Purpose,
+    ) -> (String, Element) {
         // Nobody can answer who has not seen it.
         let id = format!("c{:x}-{:012x}", self.number(), self.random() >> 16);
-        let request = Request { to: to.map(str::to_owned), purpose, deadline: Instant::now() + ANSWER_TIMEOUT };
+        let request =
+            Request { to: to.map(str::to_owned), purpose, deadline: Instant::now() + ANSWER_TIMEOUT };
         self.requests.insert(id.clone(), request);
         let iq = xml::iq(kind, &id, to, Some(payload));
         (id, iq)
@@ -364,7 +383,8 @@ impl<S: Storage> Client<S> {
         if !open {
             let domain = self.login.account.rsplit('@').next().unwrap_or_default().to_owned();
             let count = self.outstanding();
-            let (_, ping) = self.register("get", Some(&domain), Element::bare("ping", PING), Purpose::Ping(count));
+            let (_, ping) =
+                self.register("get", Some(&domain), Element::bare("ping", PING), Purpose::Ping(count));
             // Nothing acknowledges the ping itself.
             self.write_uncounted(ping);
         }

@@ -51,6 +51,11 @@ pub(crate) struct StreamManagement {
 }
 
 impl StreamManagement {
+    /// A new stream; whether the server counts, and the name for resumption.
+    pub(crate) fn new(on: bool, id: Option<String>) -> Self {
+        Self { on, id, ..Self::default() }
+    }
+
     /// A stanza has been dealt with, or can never be.
     pub(crate) fn handled(&mut self) {
         self.handled = self.handled.wrapping_add(1);

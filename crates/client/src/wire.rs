@@ -132,7 +132,8 @@ mod tests {
 
     #[test]
     fn what_is_too_deep_or_too_large_is_named_and_not_kept() {
-        let deep = format!("<iq xmlns='jabber:client'>{}{}</iq>", "<a>".repeat(30_000), "</a>".repeat(30_000));
+        let deep =
+            format!("<iq xmlns='jabber:client'>{}{}</iq>", "<a>".repeat(30_000), "</a>".repeat(30_000));
         let large = format!("<iq xmlns='jabber:client'><a>{}</a></iq>", "x".repeat(MAX_BYTES));
         let many = format!("<iq xmlns='jabber:client'>{}</iq>", "<a/>".repeat(MAX_BYTES / NODE_COST));
         for xml in [deep, large, many] {

@@ -11,7 +11,6 @@ pub(crate) const DISCO_INFO: &str = "http://jabber.org/protocol/disco#info";
 pub(crate) const FORMS: &str = "jabber:x:data";
 pub(crate) const MAM: &str = "urn:xmpp:mam:2";
 pub(crate) const PING: &str = "urn:xmpp:ping";
-pub(crate) const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
 pub(crate) const ROSTER: &str = "jabber:iq:roster";
 pub(crate) const RSM: &str = "http://jabber.org/protocol/rsm";
 pub(crate) const SID: &str = "urn:xmpp:sid:0";
