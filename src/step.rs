@@ -263,7 +263,8 @@ pub struct Context {
     /// The account it was addressed to: one's own, or, for a copy of what another device of one's
     /// own account sent, the peer's.
     pub addressed: BareJid,
-    /// When the sender says it sent it.
+    /// When the sender says it sent it. It rises from message to message of one device: in this order they belong,
+    /// whatever servers have made of it.
     pub sent: crate::env::Timestamp,
     /// Whether the stanza's id came inside the protection. If not, nothing may refer to it.
     pub id_protected: bool,

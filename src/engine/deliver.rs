@@ -147,7 +147,7 @@ impl Draft<'_> {
         }
         let own = self.own()?;
         let (account, me) = (own.jid.clone(), own.device);
-        let content = Content { time: self.now, inner_id: None, body: Body::Control(control) };
+        let content = Content { time: self.stamp()?, inner_id: None, body: Body::Control(control) };
         let content = content.encode(self.config.padding).map_err(|_| Misuse::Record)?;
         let flight = session.flight().map(<[u8]>::to_vec);
         let prefix = envelope::direct_prefix(me, *device, flight.as_deref(), session.tag());

@@ -146,6 +146,8 @@ pub(crate) struct Counters {
     pub(crate) ask: u64,
     pub(crate) request: u64,
     pub(crate) prekey: u32,
+    /// The time that the last message said, in milliseconds.
+    pub(crate) time: u64,
 }
 
 record!(Counters, 2, ());

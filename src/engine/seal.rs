@@ -2,8 +2,8 @@
 
 use crate::NS;
 use crate::engine::draft::Draft;
-use crate::env::Env;
-use crate::error::Error;
+use crate::env::{Env, Timestamp};
+use crate::error::{Error, Misuse};
 use crate::jid::BareJid;
 use crate::session::{Context as Bound, KemPolicy, Session, StanzaKind};
 use crate::stanza::envelope::{self, Recipient};
@@ -23,7 +23,7 @@ pub(super) struct Target {
 
 impl Draft<'_> {
     /// The content of a message: its text if that is all it has, else its children.
-    pub(super) fn content_of<'e>(&self, element: &'e Element<'e>) -> Content<'e> {
+    pub(super) fn content_of<'e>(&self, element: &'e Element<'e>, time: Timestamp) -> Content<'e> {
         let inside = |node: &&Node<'e>| match node {
             Node::Element(child) => !is_for_servers(&child.ns, &child.name) && &*child.ns != NS,
             Node::Text(_) => false,
@@ -34,10 +34,19 @@ impl Draft<'_> {
             && body.attributes.is_empty()
             && body.elements().next().is_none()
         {
-            return Content { time: self.now, inner_id: None, body: Body::ChatText(body.text()) };
+            return Content { time, inner_id: None, body: Body::ChatText(body.text()) };
         }
         let inner_id = element.attr("id").filter(|id| !id.is_empty()).map(Into::into);
-        Content { time: self.now, inner_id, body: Body::Children(nodes.into_iter().cloned().collect()) }
+        Content { time, inner_id, body: Body::Children(nodes.into_iter().cloned().collect()) }
+    }
+
+    /// What the next message says of its time: it rises from message to message, so that a reader can put them in
+    /// order whatever servers have done to it.
+    pub(super) fn stamp(&mut self) -> Result<Timestamp, Error> {
+        let now = self.now.as_millis();
+        let counters = self.state.counters.get_mut(&())?.ok_or(Misuse::Record)?;
+        counters.time = now.max(counters.time.saturating_add(1));
+        Ok(Timestamp::from_millis(counters.time))
     }
 
     /// Seals `content` for all targets: directly for one, wrapped for more.

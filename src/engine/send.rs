@@ -299,7 +299,8 @@ impl Draft<'_> {
             let list = if target.to.own { &mut coverage.own_devices } else { &mut coverage.devices };
             list.push(target.to.device);
         }
-        let content = self.content_of(element);
+        let time = self.stamp()?;
+        let content = self.content_of(element, time);
         let Ok(content) = content.encode(self.config.padding) else {
             return Ok(Attempt::Fail(SendError::TooLarge));
         };

@@ -154,3 +154,20 @@ fn strangers_get_no_automatic_reply() {
     world.run();
     assert_eq!(bodies(&world, carol), ["so I do"]);
 }
+
+#[test]
+fn messages_say_times_that_rise_though_the_clock_stands() {
+    let mut world = talking(31);
+    for n in 0..5 {
+        let _ = world.say(ALICE, BOB_JID, &n.to_string());
+    }
+    let mut times = Vec::new();
+    while times.len() < 5 {
+        for effect in receive(&mut world, BOB) {
+            if let Effect::Deliver { context, .. } = effect {
+                times.push(context.sent);
+            }
+        }
+    }
+    assert!(times.is_sorted_by(|one, other| one < other), "{times:?}");
+}

@@ -1,5 +1,7 @@
 //! Reading the archive after an absence (XEP-0313), page by page from the last message seen.
 
+use std::collections::BTreeSet;
+
 use minidom::Element;
 
 use crate::xml::{FORMS, MAM, RSM, SID, bare, element, with, with_text};
@@ -27,6 +29,8 @@ pub(crate) struct Reading {
     pub(crate) messages: usize,
     /// Only the last id is asked for: what is older is not for this device.
     pub(crate) probe: bool,
+    /// The archive's names of them, for some come from the stream too.
+    pub(crate) ids: BTreeSet<String>,
 }
 
 impl Archive {
@@ -114,9 +118,9 @@ mod tests {
     fn asks_for_what_follows_or_only_for_the_end() {
         let mut archive = Archive { last: Some("7".to_owned()), ..Archive::default() };
         assert!(archive.query().is_none());
-        archive.reading = Some(Reading { query: "q".to_owned(), messages: 0, probe: false });
+        archive.reading = Some(Reading { query: "q".to_owned(), messages: 0, probe: false, ids: BTreeSet::new() });
         assert!(String::from(&archive.query().unwrap()).contains(">7</after>"));
-        archive.reading = Some(Reading { query: "q".to_owned(), messages: 0, probe: true });
+        archive.reading = Some(Reading { query: "q".to_owned(), messages: 0, probe: true, ids: BTreeSet::new() });
         let probe = String::from(&archive.query().unwrap());
         assert!(probe.contains(">1</max>") && probe.contains("<before/>"), "{probe}");
     }

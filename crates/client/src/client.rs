@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use futures::{Sink, Stream as _};
 use getrandom::SysRng;
-use minidom::Element;
+use minidom::{Element, rxml};
 use tokio::time::Instant;
 use tokio_xmpp::xmlstream::ReadError;
 use xmpp_e2e::rand_core::UnwrapErr;
@@ -64,9 +64,13 @@ pub struct Client<S: Storage> {
     pub(crate) requests: BTreeMap<String, Request>,
     pub(crate) presence: Option<Element>,
     pub(crate) active: bool,
-    /// Whether this session has read the archive and sent presence.
-    pub(crate) ready: bool,
+    /// Whether this session has come to sending presence.
+    pub(crate) begun: bool,
+    /// Whether what follows presence is still to be done.
+    pub(crate) unread: bool,
     pub(crate) archive: Archive,
+    /// Messages that came while the archive was read, which has what was before them.
+    pub(crate) held: VecDeque<Element>,
     backlog: VecDeque<Sent>,
     attempts: u32,
     numbers: u64,
@@ -184,8 +188,10 @@ impl<S: Storage> Client<S> {
             requests: BTreeMap::new(),
             presence: Some(Element::bare("presence", crate::wire::CLIENT)),
             active: true,
-            ready: false,
+            begun: false,
+            unread: false,
             archive: Archive { last, ..Archive::default() },
+            held: VecDeque::new(),
             backlog: VecDeque::new(),
             attempts: 0,
             numbers: 0,
@@ -203,7 +209,7 @@ impl<S: Storage> Client<S> {
             while let Some(queued) = self.queue.pop_front() {
                 match queued {
                     Queued::Event(event) => return Ok(*event),
-                    Queued::Handled => self.sm.handled(),
+                    Queued::Handled => self.sm.handled(self.held.is_empty()),
                     Queued::Seen(id) => self.seen(id)?,
                 }
             }
@@ -277,7 +283,7 @@ impl<S: Storage> Client<S> {
     /// As [`send`](Self::send).
     pub fn set_presence(&mut self, presence: Option<Element>) -> Result<(), Error<S::Error>> {
         self.presence = presence;
-        if self.ready { self.send_presence() } else { Ok(()) }
+        if self.is_online() && self.begun { self.send_presence() } else { Ok(()) }
     }
 
     /// Whether somebody is looking (XEP-0352): servers hold back what can wait.
@@ -349,7 +355,8 @@ impl<S: Storage> Client<S> {
             let mut unavailable = Element::bare("presence", crate::wire::CLIENT);
             set(&mut unavailable, "type", "unavailable");
             let handled = element(SM, "a", &[("h", &self.sm.h().to_string())]);
-            let counted = self.sm.on;
+            // What was given last counts only with the next call of `next`, which does not come.
+            let counted = self.sm.on && self.queue.is_empty() && self.held.is_empty();
             let farewell = async {
                 use futures::SinkExt;
                 if counted {
@@ -413,8 +420,12 @@ impl<S: Storage> Client<S> {
                 let stanza = from_tree(&tree).map_err(|_| Error::Stored("a stanza"))?;
                 // Without a stream it comes again with the next one.
                 if self.is_online() {
+                    let present = stanza.name() == "presence" && stanza.attr("to").is_none();
                     let token = token.filter(|token| !own(*token));
                     self.out.push_back(Out::Stanza(Sent { stanza, id: Some(id), token }));
+                    if present {
+                        self.presence_sent()?;
+                    }
                 }
             }
             Effect::Deliver { id, stanza, protection, context, again } => {
@@ -510,7 +521,9 @@ impl<S: Storage> Client<S> {
 
     /// Bytes came that are no XML, or the network failed.
     fn broken(&mut self, error: &std::io::Error) -> Result<(), Error<S::Error>> {
-        if error.kind() != std::io::ErrorKind::InvalidData {
+        let parser = error.get_ref().and_then(|error| error.downcast_ref::<rxml::Error>());
+        // The end in the middle of something is the network's doing.
+        if parser.is_none_or(|error| matches!(error, rxml::Error::InvalidEof(_))) {
             return self.lost(Some(error.to_string()));
         }
         self.fault(Fault::Unreadable);
@@ -525,6 +538,9 @@ impl<S: Storage> Client<S> {
     /// The stream is gone.
     pub(crate) fn lost(&mut self, why: Option<String>) -> Result<(), Error<S::Error>> {
         self.step([Input::Disconnected], Subject::Nothing)?;
+        // Not acknowledged, so they come again.
+        self.held.clear();
+        self.sm.forget_held();
         self.pause(Offline::Lost(why));
         Ok(())
     }

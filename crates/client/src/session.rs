@@ -1,5 +1,6 @@
 //! What happens on a stream: the beginning of a session, and each stanza.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use minidom::Element;
@@ -23,9 +24,13 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// The archive's position is stored after so many messages: what is read twice after a crash is told from new.
 const SAVE_AFTER: usize = 20;
 
+/// Messages held back while the archive is read. Beyond it they are handed over as they come, out of order.
+const MAX_HELD: usize = 1_000;
+
 /// What the server can do.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Features {
+    pub(crate) archive: bool,
     pub(crate) client_state: bool,
     pub(crate) roster_versions: bool,
 }
@@ -72,7 +77,8 @@ impl<S: Storage> Client<S> {
                 self.sm = StreamManagement::new(counted, id);
                 self.full_jid.clone_from(&full_jid);
                 self.fail_requests();
-                self.ready = false;
+                self.begun = false;
+                self.unread = false;
                 (full_jid, false)
             }
         };
@@ -90,8 +96,9 @@ impl<S: Storage> Client<S> {
         Ok(())
     }
 
-    /// What a new session starts with. Presence comes last: what arrives before it is in the archive or offline,
-    /// and so in order.
+    /// What a new session starts with. Then comes presence, and then the archive: what arrives before presence is
+    /// there, and servers may send it nowhere else. What arrives after it is held back until the archive is read,
+    /// so that all is in order.
     fn begin(&mut self) {
         let domain = self.login.account.rsplit('@').next().unwrap_or_default().to_owned();
         let info = || Element::bare("query", DISCO_INFO);
@@ -147,19 +154,30 @@ impl<S: Storage> Client<S> {
                     if let Some(reading) =
                         self.archive.reading.as_mut().filter(|reading| reading.query == query)
                     {
-                        seen = Some(id);
+                        seen = Some(id.clone());
                         if reading.probe {
                             self.handled_then(seen);
                             return Ok(());
                         }
                         reading.messages += 1;
+                        reading.ids.insert(id.clone());
                     }
                 }
-                // While the archive is read, what comes live is ahead of it.
-                Some(Name::Live(id)) if self.archive.reading.is_none() => seen = Some(id),
-                Some(Name::Live(_)) | None => {}
+                name => {
+                    if self.archive.reading.is_some() && self.held.len() < MAX_HELD {
+                        self.held.push_back(stanza.clone());
+                        return Ok(());
+                    }
+                    if let (Some(Name::Live(id)), None) = (name, &self.archive.reading) {
+                        seen = Some(id);
+                    }
+                }
             }
         }
+        self.take(stanza, seen)
+    }
+
+    fn take(&mut self, stanza: &Element, seen: Option<String>) -> Result<(), Error<S::Error>> {
         match to_tree(stanza) {
             Ok(tree) => self.step([Input::ReceivedTree(&tree)], Subject::Came(stanza))?,
             Err(malformed) => self.fault(Fault::Refused(Some(malformed))),
@@ -258,10 +276,8 @@ impl<S: Storage> Client<S> {
                 }
             }
             Purpose::Account => {
-                if offers(MAM) {
-                    return self.read_archive();
-                }
-                return self.present(0);
+                self.features.archive = offers(MAM);
+                return self.present();
             }
             Purpose::Archive => return self.archive_answered(result, iq),
         }
@@ -271,7 +287,7 @@ impl<S: Storage> Client<S> {
     fn read_archive(&mut self) -> Result<(), Error<S::Error>> {
         let query = format!("{:016x}", self.random());
         let probe = self.archive.last.is_none();
-        self.archive.reading = Some(Reading { query, messages: 0, probe });
+        self.archive.reading = Some(Reading { query, messages: 0, probe, ids: BTreeSet::new() });
         self.next_page();
         Ok(())
     }
@@ -287,7 +303,7 @@ impl<S: Storage> Client<S> {
         result: Option<&Element>,
         iq: Option<&Element>,
     ) -> Result<(), Error<S::Error>> {
-        let Some(reading) = &self.archive.reading else { return Ok(()) };
+        let Some(reading) = &mut self.archive.reading else { return Ok(()) };
         let (messages, probe) = (reading.messages, reading.probe);
         let unknown = |iq: &Element| {
             iq.get_child("error", CLIENT).is_some_and(|error| error.has_child("item-not-found", STANZAS))
@@ -301,20 +317,42 @@ impl<S: Storage> Client<S> {
             self.next_page();
             return Ok(());
         }
+        let read = core::mem::take(&mut reading.ids);
         self.archive.reading = None;
         if result.is_some() && self.archive.last.is_none() {
             // The archive is empty: at the next login everything in it is new.
             self.archive.seen(String::new());
         }
         self.save_archive()?;
-        self.present(messages)
+        self.caught_up(messages, &read)
     }
 
-    /// The archive has been read: now for presence, and what waited.
-    fn present(&mut self, messages: usize) -> Result<(), Error<S::Error>> {
-        self.ready = true;
-        self.send_presence()?;
+    /// All is known that must be before presence.
+    fn present(&mut self) -> Result<(), Error<S::Error>> {
+        self.begun = true;
+        self.unread = true;
         self.write_backlog();
+        self.send_presence()?;
+        if self.presence.is_none() { self.presence_sent() } else { Ok(()) }
+    }
+
+    /// Presence has gone out, with the advert it may have waited for.
+    pub(crate) fn presence_sent(&mut self) -> Result<(), Error<S::Error>> {
+        if !core::mem::take(&mut self.unread) {
+            return Ok(());
+        }
+        if self.features.archive { self.read_archive() } else { self.caught_up(0, &BTreeSet::new()) }
+    }
+
+    /// The archive has been read: now for what was held back.
+    fn caught_up(&mut self, messages: usize, read: &BTreeSet<String>) -> Result<(), Error<S::Error>> {
+        for stanza in core::mem::take(&mut self.held) {
+            match archive::name(&stanza, &self.login.account) {
+                Some(Name::Live(id)) if read.contains(&id) => self.handled_then(None),
+                Some(Name::Live(id)) => self.take(&stanza, Some(id))?,
+                Some(Name::Result { .. }) | None => self.take(&stanza, None)?,
+            }
+        }
         self.tell(Event::CaughtUp { messages });
         Ok(())
     }

@@ -38,8 +38,10 @@ pub(crate) struct StreamManagement {
     pub(crate) id: Option<String>,
     /// Whether the server counts; otherwise pings take the place of acknowledgements.
     pub(crate) on: bool,
-    /// Stanzas that came and were dealt with.
+    /// Stanzas that came and were dealt with, with all before them.
     handled: u32,
+    /// Stanzas dealt with behind one that is held back.
+    ahead: u32,
     /// Stanzas that the server has acknowledged.
     acknowledged: u32,
     /// Stanzas sent since.
@@ -56,9 +58,17 @@ impl StreamManagement {
         Self { on, id, ..Self::default() }
     }
 
-    /// A stanza has been dealt with, or can never be.
-    pub(crate) fn handled(&mut self) {
-        self.handled = self.handled.wrapping_add(1);
+    /// A stanza has been dealt with, or can never be; `all` if every one before it has been, too.
+    pub(crate) fn handled(&mut self, all: bool) {
+        self.ahead = self.ahead.wrapping_add(1);
+        if all {
+            self.handled = self.handled.wrapping_add(core::mem::take(&mut self.ahead));
+        }
+    }
+
+    /// What was held back is forgotten, and so comes again with all that followed it.
+    pub(crate) fn forget_held(&mut self) {
+        self.ahead = 0;
     }
 
     /// What to tell the server.
@@ -173,8 +183,23 @@ mod tests {
         sm.acknowledged = u32::MAX;
         assert_eq!(sm.acknowledged(1).unwrap().len(), 2);
         sm.handled = u32::MAX;
-        sm.handled();
+        sm.handled(true);
         assert_eq!(sm.h(), 0);
+    }
+
+    #[test]
+    fn what_is_held_back_holds_the_count_back() {
+        let mut sm = StreamManagement::default();
+        sm.handled(true);
+        sm.handled(false);
+        sm.handled(false);
+        assert_eq!(sm.h(), 1);
+        sm.handled(true);
+        assert_eq!(sm.h(), 4);
+        sm.handled(false);
+        sm.forget_held();
+        sm.handled(true);
+        assert_eq!(sm.h(), 5, "the lost one comes again");
     }
 
     #[test]

@@ -84,7 +84,7 @@
 //!
 //! ```text
 //! uint8   kind
-//! uint8   time[6]                     // the sender's, milliseconds since the Unix epoch
+//! uint8   time[6]                     // the sender's, milliseconds since the Unix epoch; more than in its message before
 //! opaque  inner_id<V>                 // at most 255 bytes, may be empty
 //! body                                // to the padding
 //! zeros                               // the padding
