@@ -118,9 +118,11 @@ mod tests {
     fn asks_for_what_follows_or_only_for_the_end() {
         let mut archive = Archive { last: Some("7".to_owned()), ..Archive::default() };
         assert!(archive.query().is_none());
-        archive.reading = Some(Reading { query: "q".to_owned(), messages: 0, probe: false, ids: BTreeSet::new() });
+        archive.reading =
+            Some(Reading { query: "q".to_owned(), messages: 0, probe: false, ids: BTreeSet::new() });
         assert!(String::from(&archive.query().unwrap()).contains(">7</after>"));
-        archive.reading = Some(Reading { query: "q".to_owned(), messages: 0, probe: true, ids: BTreeSet::new() });
+        archive.reading =
+            Some(Reading { query: "q".to_owned(), messages: 0, probe: true, ids: BTreeSet::new() });
         let probe = String::from(&archive.query().unwrap());
         assert!(probe.contains(">1</max>") && probe.contains("<before/>"), "{probe}");
     }

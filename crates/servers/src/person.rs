@@ -157,7 +157,8 @@ impl Person {
             heard.caught_up
         };
         self.start();
-        self.wait("log-in", |heard| heard.caught_up > before && heard.presence.contains_key(&heard.full_jid)).await;
+        self.wait("log-in", |heard| heard.caught_up > before && heard.presence.contains_key(&heard.full_jid))
+            .await;
     }
 
     /// Kills the client, wherever it is.
@@ -196,7 +197,9 @@ impl Person {
         heard.next_token += 1;
         let token = Token(heard.next_token);
         let id = format!("m{}", token.0);
-        let xml = format!("<message xmlns='jabber:client' to='{to}' type='chat' id='{id}'><body>{text}</body></message>");
+        let xml = format!(
+            "<message xmlns='jabber:client' to='{to}' type='chat' id='{id}'><body>{text}</body></message>"
+        );
         heard.outgoing.insert(token, (xml.parse().expect("a message"), need));
         drop(heard);
         self.order(Order::Say(token));
@@ -263,7 +266,8 @@ impl Person {
         self.heard(|heard| {
             let messages = heard.times.iter().zip(&heard.messages).filter(|(_, (from, _))| from == sender);
             let mut messages: Vec<_> = messages.map(|(time, (_, text))| (*time, text.clone())).collect();
-            let late = messages.windows(2).filter(|pair| matches!(pair, [one, other] if one.0 > other.0)).count();
+            let late =
+                messages.windows(2).filter(|pair| matches!(pair, [one, other] if one.0 > other.0)).count();
             messages.sort();
             (messages.into_iter().map(|(_, text)| text).collect(), late)
         })
@@ -349,7 +353,8 @@ fn note(heard: &mut Heard, event: Event, client: &mut Client<SharedStorage>) -> 
                 let text = inner(&stanza).get_child("body", "jabber:client").map(Element::text);
                 heard.messages.push((context.sender.as_str().to_owned(), text.unwrap_or_default()));
                 heard.times.push(context.sent);
-                let delayed = if inner(&stanza).has_child("delay", "urn:xmpp:delay") { " delayed" } else { "" };
+                let delayed =
+                    if inner(&stanza).has_child("delay", "urn:xmpp:delay") { " delayed" } else { "" };
                 heard.how.push(format!("{:?} in session {}{delayed}", context.via, heard.sessions.0));
             }
             return Some(id);

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio::sync::mpsc;
+use tokio::sync::watch;
 
 /// What passes, and what shall happen.
 #[derive(Debug, Default)]

@@ -33,7 +33,10 @@ impl Raw {
         raw.send(&header).await;
         raw.until("</stream:features>").await;
         let credentials = STANDARD.encode(format!("\0{user}\0secret"));
-        raw.send(&format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{credentials}</auth>")).await;
+        raw.send(&format!(
+            "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{credentials}</auth>"
+        ))
+        .await;
         raw.until("<success").await;
         raw.send(&header).await;
         raw.until("</stream:features>").await;

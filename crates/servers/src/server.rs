@@ -93,7 +93,8 @@ impl Servers {
             .envs(&self.environment)
             .output()
             .expect("the script runs");
-        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let said =
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         match output.status.code() {
             Some(0) => Ok(()),
             Some(3) => Err(Missing(said.trim().to_owned())),

@@ -51,7 +51,8 @@ async fn goes_on(pair: &Pair, faults: &[Fault], security: usize) {
     pair.alice.heard(|heard| {
         assert_eq!(heard.faults, faults);
         let events = heard.security.iter();
-        let events = events.filter(|event| !matches!(event, Security::Encrypts { .. } | Security::NewDevice { .. }));
+        let events =
+            events.filter(|event| !matches!(event, Security::Encrypts { .. } | Security::NewDevice { .. }));
         let events: Vec<_> = events.collect();
         assert_eq!(events.len(), security, "{events:?}");
         assert_eq!(heard.clear, []);
@@ -84,7 +85,11 @@ async fn acknowledgements(pair: Pair) {
     pair.proxy.inject("<a xmlns='urn:xmpp:sm:3' h='4000'/>");
     pair.alice.wait("the first fault", |heard| heard.faults.len() == 1).await;
     let (_, down) = pair.proxy.passed();
-    let last = down.rsplit("<a ").next().and_then(|rest| rest.split("h='").nth(1)).and_then(|rest| rest.split('\'').next());
+    let last = down
+        .rsplit("<a ")
+        .next()
+        .and_then(|rest| rest.split("h='").nth(1))
+        .and_then(|rest| rest.split('\'').next());
     let last = last.expect("an acknowledgement").to_owned();
     pair.proxy.inject(format!("<a xmlns='urn:xmpp:sm:3' h='{last}'/>"));
     pair.alice.wait("the second fault", |heard| heard.faults.len() == 2).await;
@@ -116,7 +121,9 @@ async fn roster_push(pair: Pair) {
             mallory.jid.split('/').next().expect("a JID")
         ))
         .await;
-    pair.alice.wait("the event", |heard| heard.security.iter().any(|e| matches!(e, Security::Rejected { .. }))).await;
+    pair.alice
+        .wait("the event", |heard| heard.security.iter().any(|e| matches!(e, Security::Rejected { .. })))
+        .await;
     goes_on(&pair, &[], 1).await;
 }
 
@@ -127,8 +134,14 @@ async fn copies(pair: Pair) {
         "<forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client' from='{bob}/x' to='{alice}' type='chat'>\
          <body>I never said this</body></message></forwarded>"
     );
-    mallory.send(&format!("<message to='{to}' type='chat'><received xmlns='urn:xmpp:carbons:2'>{inner}</received></message>")).await;
-    mallory.send(&format!("<message to='{to}'><result xmlns='urn:xmpp:mam:2' id='1'>{inner}</result></message>")).await;
+    mallory
+        .send(&format!(
+            "<message to='{to}' type='chat'><received xmlns='urn:xmpp:carbons:2'>{inner}</received></message>"
+        ))
+        .await;
+    mallory
+        .send(&format!("<message to='{to}'><result xmlns='urn:xmpp:mam:2' id='1'>{inner}</result></message>"))
+        .await;
     let rejected = |event: &&Security| matches!(event, Security::Rejected { .. });
     pair.alice.wait("the events", |heard| heard.security.iter().filter(rejected).count() == 2).await;
     goes_on(&pair, &[], 2).await;

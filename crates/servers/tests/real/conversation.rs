@@ -9,7 +9,8 @@ use crate::{Test, add};
 const MARK: &str = "Kartoffelpuffer";
 
 /// The servers of two people, by domain.
-pub(crate) const PLACES: [(&str, &str); 3] = [("a.test", "a.test"), ("e.test", "e.test"), ("a.test", "e.test")];
+pub(crate) const PLACES: [(&str, &str); 3] =
+    [("a.test", "a.test"), ("e.test", "e.test"), ("a.test", "e.test")];
 
 pub(crate) fn add_tests(all: &mut Vec<(String, Box<dyn Fn() -> Test>)>) {
     let tests: [(&str, fn(Pair) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>>); 6] = [
@@ -29,7 +30,6 @@ pub(crate) fn add_tests(all: &mut Vec<(String, Box<dyn Fn() -> Test>)>) {
         }
     }
 }
-
 
 /// Two people and their servers.
 pub(crate) struct Pair {
@@ -53,7 +53,10 @@ impl Pair {
             instances.push(instance(place.1));
         }
         let servers = Servers::new(1, &instances);
-        let servers = servers.with_friends(&[(alice.clone(), bob.clone())]).with("XMPP_TEST_LOGLEVEL", "debug").start()?;
+        let servers = servers
+            .with_friends(&[(alice.clone(), bob.clone())])
+            .with("XMPP_TEST_LOGLEVEL", "debug")
+            .start()?;
         let proxy = Proxy::start(servers.address(place.0)).await;
         let alice = Person::new(&alice, proxy.address());
         let bob = Person::new(&bob, &servers.address(place.1));
@@ -114,7 +117,10 @@ impl Pair {
 }
 
 pub(crate) fn encrypts(heard: &xmpp_e2e_servers::Heard, account: &str) -> bool {
-    heard.security.iter().any(|event| matches!(event, Security::Encrypts { peer, .. } if peer.as_str() == account))
+    heard
+        .security
+        .iter()
+        .any(|event| matches!(event, Security::Encrypts { peer, .. } if peer.as_str() == account))
 }
 
 fn text(n: usize) -> String {
@@ -130,7 +136,10 @@ async fn first_words(mut pair: Pair) {
     pair.all_came(false, 1).await;
     for person in [&pair.alice, &pair.bob] {
         person.heard(|heard| {
-            let bad = heard.security.iter().filter(|event| !matches!(event, Security::Encrypts { .. } | Security::NewDevice { .. }));
+            let bad = heard
+                .security
+                .iter()
+                .filter(|event| !matches!(event, Security::Encrypts { .. } | Security::NewDevice { .. }));
             assert_eq!(bad.collect::<Vec<_>>(), Vec::<&Security>::new());
             assert!(heard.faults.is_empty(), "{:?}", heard.faults);
             assert!(heard.failed.is_empty());
@@ -212,9 +221,13 @@ async fn server_killed(mut pair: Pair) {
         pair.servers.run("kill", instance).expect("killed");
         pair.servers.run("start", instance).expect("started");
         let before = round + 2;
-        pair.alice.wait("a new session", |heard| heard.sessions.0 >= before && heard.caught_up >= before).await;
+        pair.alice
+            .wait("a new session", |heard| heard.sessions.0 >= before && heard.caught_up >= before)
+            .await;
         if pair.bob.account.ends_with(&pair.alice.account[6..]) {
-            pair.bob.wait("a new session", |heard| heard.sessions.0 >= before && heard.caught_up >= before).await;
+            pair.bob
+                .wait("a new session", |heard| heard.sessions.0 >= before && heard.caught_up >= before)
+                .await;
         }
     }
     pair.say(true, 10..15);

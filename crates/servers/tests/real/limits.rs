@@ -14,7 +14,9 @@ const AT_ONCE: usize = 25;
 
 pub(crate) fn add_tests(all: &mut Vec<(String, Box<dyn Fn() -> Test>)>) {
     for (instance, domain) in [("a", "a.test"), ("e", "e.test")] {
-        add(all, format!("log-in with {CONTACTS} contacts under limits, {domain}"), move || crowd(instance, domain));
+        add(all, format!("log-in with {CONTACTS} contacts under limits, {domain}"), move || {
+            crowd(instance, domain)
+        });
     }
 }
 
@@ -27,7 +29,8 @@ async fn crowd(instance: &'static str, domain: &'static str) -> Result<(), Missi
     let servers = Servers::new(3, &[instance]).with_users(&users).with_friends(&pairs);
     let servers = servers.with("XMPP_TEST_LIMITS", "1").start()?;
     let address = servers.address(domain);
-    let mut contacts: Vec<Person> = names.iter().map(|name| Person::new(&format!("{name}@{domain}"), &address)).collect();
+    let mut contacts: Vec<Person> =
+        names.iter().map(|name| Person::new(&format!("{name}@{domain}"), &address)).collect();
     let start = Instant::now();
     for some in contacts.chunks_mut(AT_ONCE) {
         for contact in some.iter_mut() {
@@ -74,7 +77,12 @@ async fn crowd(instance: &'static str, domain: &'static str) -> Result<(), Missi
         );
         person.heard(|heard| {
             assert_eq!((heard.offline, heard.sessions.0), (0, 1), "the stream was never lost");
-            assert!(heard.faults.is_empty() && heard.failed.is_empty(), "{:?} {:?}", heard.faults, heard.failed);
+            assert!(
+                heard.faults.is_empty() && heard.failed.is_empty(),
+                "{:?} {:?}",
+                heard.faults,
+                heard.failed
+            );
         });
         person.close().await;
         kept = Some(person.storage.clone());

@@ -137,7 +137,8 @@ async fn model_before(domain: &'static str) -> Result<(), Missing> {
     talk(&alice, &bob, 1).await;
     // Configured anew, so that nobody need know.
     alice.heard(|heard| assert_eq!(faults(heard), []));
-    let mut raw = xmpp_e2e_servers::Raw::log_in(&servers.address(domain), &format!("carol@{domain}"), "raw").await;
+    let mut raw =
+        xmpp_e2e_servers::Raw::log_in(&servers.address(domain), &format!("carol@{domain}"), "raw").await;
     raw.send(&format!(
         "<iq type='get' id='g' to='{}'><pubsub xmlns='http://jabber.org/protocol/pubsub'>\
          <items node='urn:xmpp:e2e:0:device'/></pubsub></iq>",
