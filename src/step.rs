@@ -112,6 +112,15 @@ pub struct OutboxId(pub(crate) u64);
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct InboxId(pub(crate) u64);
 
+impl InboxId {
+    /// Its number, for the key under which the application stores the stanza once. Unique as long as the store of
+    /// the engine is not emptied.
+    #[must_use]
+    pub fn as_u64(self) -> u64 {
+        self.0
+    }
+}
+
 /// Something for the caller to do, after the step is stored.
 #[derive(Debug)]
 #[non_exhaustive]
