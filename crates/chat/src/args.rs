@@ -1,0 +1,193 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+
+/// How long the program waits at its end, in seconds.
+const WAIT: u64 = 10;
+
+/// The command line.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "xmpp-e2e-chat",
+    version,
+    about = "A chat in the terminal, over XMPP, encrypted from end to end."
+)]
+#[command(after_long_help = MANUAL, max_term_width = 100)]
+#[expect(clippy::exhaustive_structs, reason = "made by its parser")]
+pub struct Args {
+    /// The account, such as romeo@example.net
+    #[arg(value_name = "JID", value_parser = account)]
+    pub account: String,
+    /// Read the password from the first line of FILE; else from XMPP_PASSWORD; else it is asked for
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+    /// The server, if it is not the one that the domain's SRV records name
+    #[arg(long, value_name = "HOST:PORT")]
+    pub server: Option<String>,
+    /// How the connection is encrypted; none is for tests on the own machine
+    #[arg(long, value_enum, default_value_t = Tls::Starttls)]
+    pub tls: Tls,
+    /// Where keys and history are kept, if not in the user's data folder
+    #[arg(long, value_name = "FILE")]
+    pub store: Option<PathBuf>,
+    /// The store is sealed with the key in FILE: 32 bytes as hex or base64
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// The resource, if not one made and kept by the program
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    pub resource: String,
+    /// The first conversation
+    #[arg(long = "with", value_name = "JID", value_parser = account)]
+    pub with: Option<String>,
+    /// Accept all requests for subscription
+    #[arg(long)]
+    pub accept: bool,
+    /// Colours; always also means lines for people, although the output is no terminal
+    #[arg(long, value_enum, default_value_t = Color::Auto)]
+    pub color: Color,
+    /// Print what is kept of a conversation, without connecting, and end
+    #[arg(long, value_name = "JID", value_parser = account)]
+    pub history: Option<String>,
+    /// With --history: only the last N messages
+    #[arg(long, value_name = "N", requires = "history")]
+    pub last: Option<usize>,
+    /// At the end, wait so long for the server to acknowledge what was sent
+    #[arg(long, value_name = "SECONDS", default_value_t = WAIT)]
+    pub wait: u64,
+    /// Also tell what nobody needs to act on
+    #[arg(long)]
+    pub verbose: bool,
+}
+
+/// How the connection is encrypted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+#[non_exhaustive]
+pub enum Tls {
+    /// After the first bytes, without which nothing is sent.
+    Starttls,
+    /// From the first byte.
+    Direct,
+    /// Not at all.
+    None,
+}
+
+/// When there are colours.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+#[non_exhaustive]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+fn account(text: &str) -> Result<String, &'static str> {
+    crate::command::bare(text).filter(|jid| jid.contains('@')).ok_or("no address such as romeo@example.net")
+}
+
+macro_rules! commands {
+    () => {
+        "\
+Lines that are read:
+  TEXT              a message to the current conversation; // begins one with a slash
+  /to JID           change the conversation
+  /send JID TEXT    a message to somebody, without changing the conversation
+  /history [N]      the last messages of the conversation
+  /encrypt on|off   on: nothing goes to this contact in clear. off: as usual, that is encrypted to
+                    who encrypts; after such a contact has written in clear: answer in clear
+  /who [JID]        a contact's devices and the fingerprint of its key; without JID the own
+  /accept-key JID   the contact's new key is its own: you have compared it
+  /reject-key JID   it is not
+  /roster           the contacts
+  /add JID          ask to see a contact's presence
+  /accept JID       let a contact see yours, and ask for the same
+  /away, /back      what contacts see
+  /inactive, /active    whether somebody looks at the screen: the server holds back what can wait
+  /sync             prints synced when nothing is on its way
+  /quit             end; so does the end of the input"
+    };
+}
+
+/// The list of commands.
+pub const COMMANDS: &str = commands!();
+
+/// What stands below the options.
+const MANUAL: &str = concat!(
+    commands!(),
+    "
+
+Marks on a terminal:
+  [encrypted] [clear]   how a message is, or in the prompt would be, protected
+  [later]           it will be encrypted, and waits for keys
+  [refused]         it would not go out
+  ...  ->  ok  !!   on its way, sent, the server has it, failed
+
+Output that is no terminal has one event in each line, its fields separated by TAB. In fields, \\n
+is a new line, \\t a TAB, \\\\ a backslash. N is a number that is unique in the store.
+  online FULL-JID resumed|new
+  offline WHY
+  caught-up COUNT
+  in JID encrypted|clear N TEXT
+  copy JID encrypted|clear N TEXT      what another program of the account sent to JID
+  queued N JID TEXT encrypted|later|clear|refused    kept; what will become of it, as it looks now
+  waiting N agent|connection|keys|publication SENTENCE
+  sent N encrypted DEVICES OWN MISSING WITHOUT    counts: the contact's devices and own others that
+                    can read it; devices that cannot; programs of the contact that see nothing
+  sent N clear
+  acknowledged N    the server has it
+  failed N WORD SENTENCE
+  warning KIND JID SENTENCE            - if no JID
+  info KIND JID SENTENCE               what need not worry
+  note KIND JID SENTENCE               with --verbose
+  fault SENTENCE    the server did what it must not
+  presence FULL-JID available|unavailable
+  roster JID none|to|from|both|removed
+  request JID       asks to see the user's presence
+  who JID STATE KEY CHANGED-KEY DEVICES      STATE unknown|clear|encrypts|left; - if none
+  history N TIME in|copy|out JID encrypted|clear|- STATE TEXT    STATE of one that goes out:
+                    queued|waiting|sent|written|acknowledged|failed, else -
+  synced
+  ok SENTENCE, error SENTENCE          the answer to a command
+
+A message is kept before it is shown or sent. After the program was killed, what was on its way
+goes on at the next start with the same N; its queued line is not printed again. What was kept and
+not printed when the program was killed is in the history.
+
+Exit codes: 0 ended by the user, 1 error, 2 wrong usage, 3 the server refused the login, 4 another
+client took the resource."
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn read(arguments: &str) -> Result<Args, clap::Error> {
+        Args::try_parse_from(format!("xmpp-e2e-chat {arguments}").split_whitespace())
+    }
+
+    #[test]
+    fn the_options() {
+        Args::command().debug_assert();
+        let args = read("Romeo@Example.net --tls none --server [::1]:5222 --with j@x --color never").unwrap();
+        assert_eq!((&*args.account, args.tls, args.color), ("romeo@example.net", Tls::None, Color::Never));
+        assert_eq!((args.with.as_deref(), args.wait), (Some("j@x"), WAIT));
+        assert_eq!(read("r@x --history j@x --last 3").unwrap().last, Some(3));
+    }
+
+    #[test]
+    fn wrong_usage() {
+        for arguments in ["", "example.net", "r@x --last 3", "r@x --tls some", "r@x --history", "r@x s@x"] {
+            assert_eq!(read(arguments).unwrap_err().exit_code(), 2, "{arguments}");
+        }
+    }
+
+    #[test]
+    fn the_manual_has_the_commands() {
+        assert!(MANUAL.starts_with(COMMANDS));
+    }
+}

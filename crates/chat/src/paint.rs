@@ -1,0 +1,230 @@
+//! How it is printed: for programs, or for people with colours.
+
+use std::io::{self, IsTerminal, Write};
+
+use crate::args::Color;
+use crate::history::{Direction, Entry, Protection, State};
+use crate::line::Line;
+use crate::text;
+use crate::words::{self, Level, Said};
+
+const BOLD: &str = "1";
+const DIM: &str = "2";
+const GREEN: &str = "32";
+const RED: &str = "31";
+const YELLOW: &str = "33";
+
+/// Where lines are printed.
+#[derive(Debug)]
+pub struct Printer {
+    people: bool,
+    color: bool,
+    prompt: String,
+}
+
+impl Printer {
+    /// For this program's output.
+    #[must_use]
+    pub fn new(color: Color) -> Self {
+        let terminal = io::stdout().is_terminal();
+        let (people, color) = match color {
+            Color::Auto => (terminal, terminal && std::env::var_os("NO_COLOR").is_none()),
+            Color::Always => (true, true),
+            Color::Never => (terminal, false),
+        };
+        Self { people, color, prompt: String::new() }
+    }
+
+    /// Whether it prints for people.
+    #[must_use]
+    pub fn for_people(&self) -> bool {
+        self.people
+    }
+
+    /// Prints a line.
+    ///
+    /// # Errors
+    /// If nobody reads it any more.
+    pub fn print(&mut self, line: &Line) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        if self.people {
+            // The prompt goes, and what the user has typed behind it; the terminal still has that.
+            let clear = if self.prompt.is_empty() { "" } else { "\r\x1b[K" };
+            writeln!(out, "{clear}{}", self.paint(line))?;
+            write!(out, "{}", self.prompt)?;
+        } else {
+            writeln!(out, "{}", line.piped())?;
+        }
+        out.flush()
+    }
+
+    /// Sets the prompt: the conversation, and what would become of a message. Prints it if `again` or if it is
+    /// another.
+    ///
+    /// # Errors
+    /// If nobody reads it any more.
+    pub fn prompt(&mut self, jid: Option<&str>, mark: Option<&str>, again: bool) -> io::Result<()> {
+        if !self.people {
+            return Ok(());
+        }
+        let color = match mark {
+            Some("encrypted") => GREEN,
+            Some("later") => YELLOW,
+            _ => RED,
+        };
+        let mark = mark.map(|mark| self.color(color, &format!(" [{mark}]"))).unwrap_or_default();
+        let prompt = format!("{}{mark}> ", self.color(BOLD, &text::safe(jid.unwrap_or_default())));
+        if again || prompt != self.prompt {
+            self.prompt = prompt;
+            let mut out = io::stdout().lock();
+            write!(out, "\r\x1b[K{}", self.prompt)?;
+            out.flush()?;
+        }
+        Ok(())
+    }
+
+    fn color(&self, code: &str, text: &str) -> String {
+        if self.color && !text.is_empty() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    /// A line for people.
+    #[must_use]
+    pub fn paint(&self, line: &Line) -> String {
+        let time = text::clock(text::now());
+        let plain = |mark: &str, color: &str, what: &str| {
+            format!(
+                "{} {} {}",
+                self.color(DIM, &time),
+                self.color(color, &format!("{mark:<3}")),
+                self.color(color, what)
+            )
+        };
+        let of = |n: i64| format!("#{n} ");
+        match line {
+            Line::Acknowledged { n } => plain("ok", DIM, &of(*n)),
+            Line::CaughtUp { messages: 0 } => plain("--", DIM, "nothing new in the archive"),
+            Line::CaughtUp { messages } => {
+                plain("--", DIM, &format!("{messages} messages read from the archive"))
+            }
+            Line::Copy { n, entry } | Line::In { n, entry } | Line::History { n, entry } => {
+                self.message(*n, entry)
+            }
+            Line::Queued { n, entry, outlook } => {
+                let mut out = self.message(*n, entry);
+                let clear = outlook.map(words::outlook).filter(|(word, _)| *word != "encrypted");
+                if let Some((word, sentence)) = clear {
+                    let color = if word == "later" { YELLOW } else { RED };
+                    out.push('\n');
+                    out.push_str(&plain("...", color, &sentence));
+                }
+                out
+            }
+            Line::Error(sentence) => plain("!!", RED, &text::safe(sentence)),
+            Line::Failed { n, word: _, sentence } => plain("!!", RED, &(of(*n) + &text::safe(sentence))),
+            Line::Fault(sentence) => plain("!!", YELLOW, &text::safe(sentence)),
+            Line::Offline(why) => plain("--", YELLOW, &format!("offline: {}", text::safe(why))),
+            Line::Ok(sentence) => text::safe_lines(sentence).join("\n"),
+            Line::Online { full_jid, resumed } => {
+                let word = if *resumed { "online again" } else { "online" };
+                plain("--", DIM, &format!("{word} as {}", text::safe(full_jid)))
+            }
+            Line::Presence { full_jid, available } => {
+                let word = if *available { "is here" } else { "has gone" };
+                plain("--", DIM, &format!("{} {word}", text::safe(full_jid)))
+            }
+            Line::Request { jid } => {
+                let jid = text::safe(jid);
+                plain("??", YELLOW, &format!("{jid} asks to see when you are here: /accept {jid}"))
+            }
+            Line::Roster { jid, subscription, name } => {
+                let name = name.as_deref().map(|name| format!("  {}", text::safe(name))).unwrap_or_default();
+                plain("--", DIM, &format!("{:<32} {subscription:<7}{name}", text::safe(jid)))
+            }
+            Line::Said(Said { level, sentence, .. }) => match level {
+                Level::Warning => plain("!!", RED, &text::safe(sentence)),
+                Level::Info => plain("**", YELLOW, &text::safe(sentence)),
+                Level::Note => plain("--", DIM, &text::safe(sentence)),
+            },
+            Line::Sent { n, coverage: None } => plain("->", RED, &(of(*n) + "in clear")),
+            Line::Sent { n, coverage: Some(coverage) } => {
+                plain("->", DIM, &(of(*n) + &words::coverage(coverage)))
+            }
+            Line::Synced => plain("--", DIM, "nothing is on its way"),
+            Line::Waiting { n, sentence, .. } => plain("...", YELLOW, &(of(*n) + sentence)),
+            Line::Who { jid, state, key, changed, devices } => {
+                let mut out = format!("{}: {}", self.color(BOLD, &text::safe(jid)), state_words(state));
+                if let Some(key) = key {
+                    out += &format!("\n    key      {}", words::fingerprint(key));
+                }
+                if let Some(changed) = changed {
+                    let line = format!("new key  {} (not accepted)", words::fingerprint(changed));
+                    out += &format!("\n    {}", self.color(RED, &line));
+                }
+                for device in devices {
+                    out += &format!("\n    device   {device}");
+                }
+                out
+            }
+        }
+    }
+
+    fn message(&self, n: i64, entry: &Entry) -> String {
+        let Entry { direction, jid, time, text, state, protection, .. } = entry;
+        let who = match direction {
+            Direction::In => text::safe(jid),
+            Direction::Out => format!("you to {}", text::safe(jid)),
+            Direction::Copy => format!("you, elsewhere, to {}", text::safe(jid)),
+        };
+        let protection = match protection {
+            Some(Protection::Encrypted) => self.color(GREEN, "[encrypted]"),
+            Some(Protection::Clear) => self.color(RED, "[clear]    "),
+            None => "           ".to_owned(),
+        };
+        let state = match state {
+            Some(State::Failed(_)) => self.color(RED, "!! "),
+            Some(State::Queued | State::Waiting(_)) => self.color(YELLOW, "... "),
+            Some(State::Sent | State::Written) => "-> ".to_owned(),
+            Some(State::Acknowledged) | None => String::new(),
+        };
+        let number =
+            if *direction == Direction::Out { self.color(DIM, &format!("  #{n}")) } else { String::new() };
+        let lines = text::safe_lines(text).join("\n             ");
+        let time = self.color(DIM, &text::clock(*time));
+        format!("{time} {protection} {state}{}: {lines}{number}", self.color(BOLD, &who))
+    }
+}
+
+fn state_words(state: &str) -> &'static str {
+    match state {
+        "encrypts" => "encrypts",
+        "left" => "has given up encryption",
+        "clear" => "is not known to encrypt",
+        _ => "nothing is known",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_write_does_not_reach_the_terminal_raw() {
+        let printer = Printer { people: true, color: false, prompt: String::new() };
+        let wild = "a\x1b[2J\u{202e}b\nc";
+        let entry = Entry::incoming(wild, wild, 0);
+        let lines = [
+            Line::In { n: 1, entry: entry.clone() },
+            Line::Offline(wild.to_owned()),
+            Line::Online { full_jid: wild.to_owned(), resumed: false },
+            Line::Presence { full_jid: wild.to_owned(), available: true },
+            Line::Request { jid: wild.to_owned() },
+            Line::Roster { jid: wild.to_owned(), subscription: "both", name: Some(wild.to_owned()) },
+            Line::Error(wild.to_owned()),
+            Line::Queued { n: 1, entry, outlook: None },
+        ];
+        for line in lines {
+            let painted = printer.paint(&line);
+            assert!(!painted.chars().any(|c| c.is_control() && c != '\n' || c == '\u{202e}'), "{painted:?}");
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! What happened, in words that a person understands.
+
+use xmpp_e2e_client::xmpp_e2e::{
+    BareJid, Coverage, Event, Outlook, PublishFault, Reason, SendError, Unreadable, Waiting,
+};
+use xmpp_e2e_sqlite::Error as StoreError;
+
+/// How much something wants to be seen.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Level {
+    /// The user should do something, or be careful.
+    Warning,
+    /// The user may want to know.
+    Info,
+    /// There is nothing to do about it.
+    Note,
+}
+
+/// Something about keys and people.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Said {
+    /// How much it wants to be seen.
+    pub level: Level,
+    /// Its kind, for programs.
+    pub kind: &'static str,
+    /// Whom it is about.
+    pub jid: Option<String>,
+    /// The sentence, for people.
+    pub sentence: String,
+}
+
+/// An event of the engine.
+#[must_use]
+pub fn security(event: &Event) -> Said {
+    use Level::{Info, Note, Warning};
+    let say = |level, kind, peer: Option<&BareJid>, sentence: &str| {
+        let jid = peer.map(|peer| peer.as_str().to_owned());
+        let name = jid.as_deref().unwrap_or("somebody");
+        Said { level, kind, sentence: sentence.replace("{}", name), jid }
+    };
+    match event {
+        Event::AdvertMissing { peer } => say(
+            Warning,
+            "sign-missing",
+            Some(peer),
+            "A program of {} that encrypts came online without its sign that it does. The server may have taken it out. Messages stay encrypted.",
+        ),
+        Event::ClearText { peer, .. } => say(Warning, "clear-text", Some(peer), CLEAR_TEXT),
+        Event::Duplicate { peer, .. } => {
+            say(Note, "duplicate", Some(peer), "A message of {} came a second time and was left out.")
+        }
+        Event::RolledBack { peer } => say(
+            Warning,
+            "old-keys",
+            Some(peer),
+            "The server shows older keys of {} than it did before. They are not used. If it goes on, ask its operator.",
+        ),
+        Event::Unchained { peer, device } => say(
+            Warning,
+            "started-anew",
+            Some(peer),
+            &format!(
+                "Device {device} of {{}} has started its encryption anew, as after losing its data. If {{}} knows nothing of that, compare fingerprints (/who {{}})."
+            ),
+        ),
+        Event::Superseded { peer, device } => say(
+            Warning,
+            "older-copy",
+            Some(peer),
+            &format!(
+                "Device {device} of {{}} goes on from an older state, as after a backup was put back, or as a copy would. Ask {{}} whether that was so."
+            ),
+        ),
+        Event::KeyChanged { peer, digest } => say(
+            Warning,
+            "key-changed",
+            Some(peer),
+            &format!(
+                "The key of {{}} is another now. It may be a new installation, or somebody in between. Nothing is sent to {{}} before you decide. Compare the new fingerprint by telephone or in person: {}. Then /accept-key {{}} or /reject-key {{}}.",
+                fingerprint(digest)
+            ),
+        ),
+        Event::KeyReused { peer, known } => say(
+            Warning,
+            "key-reused",
+            Some(peer),
+            &format!(
+                "{{}} shows the key of {}. That is right only if both addresses are of one person.",
+                known.as_str()
+            ),
+        ),
+        Event::Encrypts { peer, digest } => say(
+            Info,
+            "encrypts",
+            Some(peer),
+            &format!(
+                "Messages to {{}} are encrypted from now on. The key's fingerprint: {}.",
+                fingerprint(digest)
+            ),
+        ),
+        Event::Left { peer } => say(
+            Warning,
+            "left",
+            Some(peer),
+            "{} has given up encryption and says so with its key. Messages to {} go out in clear, unless you want otherwise (/encrypt on).",
+        ),
+        Event::NewDevice { peer, device } => say(
+            Info,
+            "new-device",
+            Some(peer),
+            &format!("{{}} has another device, {device}, which the key of {{}} vouches for."),
+        ),
+        Event::PublishFailed { why } => say(Warning, "keys-not-published", None, publish(*why)),
+        Event::Published => say(Info, "keys-published", None, "The own keys are on the server again."),
+        Event::SuitesShrank { peer, device } => say(
+            Warning,
+            "weaker",
+            Some(peer),
+            &format!(
+                "Device {device} of {{}} says that it can do less than before. Encryption with it may be weaker."
+            ),
+        ),
+        Event::ListWithheld { peer } => say(
+            Warning,
+            "devices-hidden",
+            Some(peer),
+            "The server does not give out the newest list of the devices of {}. A device that was lost or stolen may still be on the list known here.",
+        ),
+        Event::Retired => say(
+            Warning,
+            "retired",
+            None,
+            "Another device of this account has shut this one out. It encrypts nothing any more.",
+        ),
+        Event::TooManyDevices => say(
+            Warning,
+            "too-many-devices",
+            None,
+            "The account has as many devices as it can have. Shut out one of them, then start this program anew.",
+        ),
+        Event::AgentFailed => {
+            say(Warning, "no-keys", None, "The program that keeps the own keys did not answer.")
+        }
+        Event::Rejected { peer, reason } => rejected(peer.as_ref(), *reason),
+        _ => say(Note, "other", None, "Something happened that this program has no words for."),
+    }
+}
+
+/// Of whoever encrypts, and has written without.
+const CLEAR_TEXT: &str = "The message that follows came from {} in clear, although {} encrypts. Anybody on the way can have written it. /encrypt off lets you answer in clear.";
+
+fn rejected(peer: Option<&BareJid>, reason: Reason) -> Said {
+    let name = peer.map_or("somebody", BareJid::as_str);
+    let (level, kind, sentence) = match reason {
+        Reason::Unreadable(Unreadable::NoSession | Unreadable::NoPrekey) => (
+            Level::Info,
+            "unreadable",
+            format!(
+                "A message of {name} cannot be read here: it was for keys that are gone. If you miss one, ask for it again."
+            ),
+        ),
+        Reason::Unreadable(Unreadable::NotForThisDevice) => {
+            (Level::Note, "not-for-this-device", format!("A message of {name} is for another device."))
+        }
+        Reason::Unreadable(Unreadable::Agent) => (
+            Level::Warning,
+            "no-keys",
+            "The program that keeps the own keys did not answer, so a message could not be read.".to_owned(),
+        ),
+        Reason::Unreadable(_) => {
+            (Level::Note, "unreadable", format!("Something of {name} cannot be read here, and need not be."))
+        }
+        Reason::Unauthentic => (
+            Level::Note,
+            "refused",
+            format!("Something that claimed to be of {name} was not, and was left out."),
+        ),
+        Reason::Malformed(_) | Reason::Misbehaved(_) => {
+            (Level::Note, "refused", format!("Something of {name} was not as it must be, and was left out."))
+        }
+        _ => (Level::Note, "refused", format!("Something of {name} was left out.")),
+    };
+    Said { level, kind, jid: peer.map(|peer| peer.as_str().to_owned()), sentence }
+}
+
+fn publish(why: PublishFault) -> &'static str {
+    match why {
+        PublishFault::Absent => {
+            "The server has no place for keys. Only who is online at the same time can begin an encrypted conversation. Its operator can change that."
+        }
+        PublishFault::Refused => {
+            "The server refuses the own keys. Only who is online at the same time can begin an encrypted conversation. Its operator can change that."
+        }
+        PublishFault::AccessModel => {
+            "The server shows the own keys to contacts only. Others cannot begin an encrypted conversation."
+        }
+        PublishFault::Lost => {
+            "The server does not keep the keys of all devices. Only who is online at the same time can begin an encrypted conversation. Its operator can change that."
+        }
+        PublishFault::NoAnswer => {
+            "The server did not say whether it has taken the own keys. They are offered again later."
+        }
+        _ => "The own keys could not be put on the server.",
+    }
+}
+
+/// In a word, and a sentence.
+#[must_use]
+pub fn waiting(why: Waiting) -> (&'static str, &'static str) {
+    match why {
+        Waiting::Agent => ("agent", "waits for the program that keeps the own keys"),
+        Waiting::Connection => ("connection", "waits for the connection"),
+        Waiting::Keys => ("keys", "waits for the contact's keys"),
+        Waiting::Publication => ("publication", "waits until the own keys are on the server"),
+        _ => ("other", "waits"),
+    }
+}
+
+/// In a word, and a sentence.
+#[must_use]
+pub fn failed(why: SendError) -> (&'static str, &'static str) {
+    match why {
+        SendError::Agent => ("agent", "The program that keeps the own keys refused."),
+        SendError::Bounced => ("returned", "The message came back: the other side did not take it."),
+        SendError::Cancelled => ("cancelled", "The message was taken back."),
+        SendError::Full => ("full", "Too many messages are on their way. Try again when some have arrived."),
+        SendError::KeyChanged => (
+            "key-changed",
+            "The contact's key is another now. Compare it (/who), then /accept-key or /reject-key.",
+        ),
+        SendError::Left => ("left", "This device does not encrypt any more."),
+        SendError::Level => ("level", "The contact's program cannot encrypt as strongly as is asked for."),
+        SendError::NoKeys => ("no-keys", "The contact has no keys, so nothing can be encrypted for it."),
+        SendError::NotForRooms => ("room", "Messages to rooms cannot be encrypted."),
+        SendError::NotProtectable => ("kind", "This kind of message cannot be encrypted."),
+        SendError::TooLarge => ("too-large", "The message is too long."),
+        _ => ("other", "The message was not sent."),
+    }
+}
+
+/// In a word, and for a prompt.
+#[must_use]
+pub fn outlook(outlook: Outlook) -> (&'static str, String) {
+    match outlook {
+        Outlook::Clear => ("clear", "in clear: the contact is not known to encrypt".to_owned()),
+        Outlook::Encrypted => ("encrypted", "encrypted".to_owned()),
+        Outlook::EncryptedLater => ("later", "encrypted, once the contact's keys are here".to_owned()),
+        Outlook::Refused(why) => ("refused", format!("not sent. {}", failed(why).1)),
+        _ => ("refused", "not sent".to_owned()),
+    }
+}
+
+/// Who can read a message, and who cannot.
+#[must_use]
+pub fn coverage(coverage: &Coverage) -> String {
+    let count = |n: usize, one: &str, more: &str| format!("{n} {}", if n == 1 { one } else { more });
+    let mut parts = vec![format!("encrypted for {}", count(coverage.devices.len(), "device", "devices"))];
+    let (own, missing, without) =
+        (coverage.own_devices.len(), coverage.missing.len(), coverage.resources_without);
+    if own > 0 {
+        parts.push(format!("and {} of yours", count(own, "other", "others")));
+    }
+    if missing > 0 {
+        parts.push(format!("; {} cannot read it", count(missing, "device", "devices")));
+    }
+    if without > 0 {
+        let see = if without == 1 { "sees" } else { "see" };
+        parts.push(format!(
+            "; {} of the contact {see} nothing of it",
+            count(without, "other program", "other programs")
+        ));
+    }
+    parts.join(" ").replace(" ;", ";")
+}
+
+/// A key's fingerprint, in groups to be read aloud.
+#[must_use]
+pub fn fingerprint(digest: &[u8; 32]) -> String {
+    let groups: Vec<String> =
+        digest.chunks(4).map(|group| group.iter().map(|byte| format!("{byte:02x}")).collect()).collect();
+    groups.join(" ")
+}
+
+/// A failure of the store.
+#[must_use]
+pub fn store(error: &StoreError) -> String {
+    match error {
+        StoreError::Conflict => "another program uses this store; one of the two must end".to_owned(),
+        StoreError::Key => "the store is sealed with another key, or without one (see --key-file)".to_owned(),
+        StoreError::Newer => "a newer version of this program made the store".to_owned(),
+        StoreError::Foreign => "the store is a file of another program".to_owned(),
+        StoreError::Damaged => "the store is damaged".to_owned(),
+        StoreError::Busy => "another program keeps the store busy".to_owned(),
+        StoreError::Full => "the disk is full".to_owned(),
+        StoreError::ReadOnly => "the store cannot be written to".to_owned(),
+        StoreError::Medium(source) => format!("the store failed: {source}"),
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+use super::*;
+use xmpp_e2e_client::xmpp_e2e::{Malformed, Misbehaviour};
+
+/// Words that nobody needs to know who wants to talk to somebody.
+const JARGON: [&str; 14] = [
+    "ratchet",
+    "prekey",
+    "stanza",
+    "advert",
+    "suite",
+    "pep",
+    "session",
+    "handshake",
+    "epoch",
+    "iq ",
+    "xml",
+    "token",
+    "digest",
+    "kem",
+];
+
+fn check(sentence: &str) {
+    let small = sentence.to_lowercase();
+    for word in JARGON {
+        assert!(!small.contains(word), "{word}: {sentence}");
+    }
+    assert!(!sentence.is_empty() && !sentence.contains(['{', '}', '\n', '\t']), "{sentence}");
+}
+
+fn events() -> Vec<Event> {
+    let peer = BareJid::parse("juliet@example.com").unwrap();
+    let known = BareJid::parse("nurse@example.com").unwrap();
+    let (device, digest) = (7, [0xab; 32]);
+    let p = || peer.clone();
+    let mut all = vec![
+        Event::AdvertMissing { peer: p() },
+        Event::Duplicate { peer: p(), device },
+        Event::RolledBack { peer: p() },
+        Event::Unchained { peer: p(), device },
+        Event::Superseded { peer: p(), device },
+        Event::KeyChanged { peer: p(), digest },
+        Event::KeyReused { peer: p(), known },
+        Event::Encrypts { peer: p(), digest },
+        Event::Left { peer: p() },
+        Event::NewDevice { peer: p(), device },
+        Event::Published,
+        Event::SuitesShrank { peer: p(), device },
+        Event::ListWithheld { peer: p() },
+        Event::Retired,
+        Event::TooManyDevices,
+        Event::AgentFailed,
+    ];
+    let faults = [
+        PublishFault::Absent,
+        PublishFault::Refused,
+        PublishFault::AccessModel,
+        PublishFault::Lost,
+        PublishFault::NoAnswer,
+    ];
+    all.extend(faults.map(|why| Event::PublishFailed { why }));
+    let unreadable = [
+        Unreadable::Bounced,
+        Unreadable::NotForThisDevice,
+        Unreadable::NoSession,
+        Unreadable::NoPrekey,
+        Unreadable::NoRecord,
+        Unreadable::UnknownAlgorithm,
+        Unreadable::Agent,
+    ];
+    let reasons = unreadable.map(Reason::Unreadable).into_iter().chain([
+        Reason::Unauthentic,
+        Reason::Malformed(Malformed::Xml),
+        Reason::Misbehaved(Misbehaviour::RolledBack),
+    ]);
+    for reason in reasons {
+        all.push(Event::Rejected { peer: Some(p()), reason });
+        all.push(Event::Rejected { peer: None, reason });
+    }
+    all
+}
+
+#[test]
+fn every_event_has_a_sentence() {
+    // Its consent cannot be made here.
+    check(&CLEAR_TEXT.replace("{}", "juliet@example.com"));
+    for event in events() {
+        let said = security(&event);
+        check(&said.sentence);
+        assert_ne!(said.kind, "other", "{event:?}");
+        if let Some(jid) = &said.jid {
+            assert!(said.sentence.contains(jid.as_str()) || said.kind == "no-keys", "{event:?}");
+        }
+    }
+}
+
+#[test]
+fn what_nobody_can_act_on_is_no_warning() {
+    let peer = BareJid::parse("juliet@example.com").unwrap();
+    assert_eq!(security(&Event::Duplicate { peer: peer.clone(), device: 1 }).level, Level::Note);
+    let reason = Reason::Unreadable(Unreadable::NotForThisDevice);
+    assert_eq!(security(&Event::Rejected { peer: Some(peer.clone()), reason }).level, Level::Note);
+    assert_eq!(security(&Event::KeyChanged { peer, digest: [0; 32] }).level, Level::Warning);
+}
+
+#[test]
+fn every_fate_has_a_word_and_a_sentence() {
+    let waits = [Waiting::Agent, Waiting::Connection, Waiting::Keys, Waiting::Publication];
+    let failures = [
+        SendError::Agent,
+        SendError::Bounced,
+        SendError::Cancelled,
+        SendError::Full,
+        SendError::KeyChanged,
+        SendError::Left,
+        SendError::Level,
+        SendError::NoKeys,
+        SendError::NotForRooms,
+        SendError::NotProtectable,
+        SendError::TooLarge,
+    ];
+    let said = waits.map(waiting).into_iter().chain(failures.map(failed));
+    for (word, sentence) in said {
+        check(sentence);
+        assert!(word != "other" && !word.contains(' '), "{sentence}");
+    }
+    for now in
+        [Outlook::Clear, Outlook::Encrypted, Outlook::EncryptedLater, Outlook::Refused(SendError::NoKeys)]
+    {
+        check(&outlook(now).1);
+    }
+}
+
+#[test]
+fn coverage_says_who_sees_nothing() {
+    let mut all = Coverage::default();
+    all.devices = vec![1];
+    assert_eq!(coverage(&all), "encrypted for 1 device");
+    all.devices = vec![1, 2];
+    all.own_devices = vec![3];
+    all.missing = vec![4, 5];
+    all.resources_without = 1;
+    let words = coverage(&all);
+    check(&words);
+    assert_eq!(
+        words,
+        "encrypted for 2 devices and 1 other of yours; 2 devices cannot read it; \
+        1 other program of the contact sees nothing of it"
+    );
+}
+
+#[test]
+fn fingerprints_are_read_in_groups() {
+    assert!(fingerprint(&[0xa1; 32]).starts_with("a1a1a1a1 a1a1a1a1 "));
+    assert_eq!(fingerprint(&[0; 32]).len(), 71);
+}
