@@ -14,8 +14,8 @@ use tokio_xmpp::xmlstream::ReadError;
 use xmpp_e2e::rand_core::UnwrapErr;
 use xmpp_e2e::suite::Suites;
 use xmpp_e2e::{
-    AgentReply, Command, Effect, Engine, Env, InboxId, Input, LocalAgent, Misuse, Need, Outlook, Timestamp,
-    Token,
+    AgentReply, Command, Effect, Engine, Env, InboxId, Input, LocalAgent, Misuse, Need, Outlook, SendError,
+    Timestamp, Token,
 };
 use xmpp_e2e_minidom::{from_tree, to_tree};
 use zeroize::Zeroizing;
@@ -408,9 +408,10 @@ impl<S: Storage> Client<S> {
             Effect::Pass => match subject {
                 Subject::Came(stanza) => self.passed(stanza)?,
                 Subject::HandedIn(stanza, token) => {
-                    self.send_clear(stanza.clone(), token);
+                    let kept = self.send_clear(stanza.clone(), token);
                     if !own(token) {
-                        self.tell(Event::Clear { token });
+                        let full = Event::Failed { token, why: SendError::Full };
+                        self.tell(if kept { Event::Clear { token } } else { full });
                     }
                 }
                 Subject::Nothing => {}
@@ -446,14 +447,19 @@ impl<S: Storage> Client<S> {
         Ok(())
     }
 
-    fn send_clear(&mut self, stanza: Element, token: Token) {
-        let kind = stanza.name().to_owned();
+    /// Whether it goes out, now or with the next session; a message that does not is not silently gone.
+    fn send_clear(&mut self, stanza: Element, token: Token) -> bool {
+        let message = stanza.name() == "message";
         let sent = Sent { stanza, id: None, token: Some(token).filter(|token| token.0 < OWN_TOKENS) };
-        if self.is_online() {
+        // While the archive is read, what waited for the connection waits still; nothing overtakes it.
+        if self.is_online() && !(message && !self.backlog.is_empty()) {
             self.out.push_back(Out::Stanza(sent));
-        } else if kind == "message" && self.backlog.len() < MAX_BACKLOG {
+        } else if message && self.backlog.len() < MAX_BACKLOG {
             self.backlog.push_back(sent);
+        } else {
+            return !message;
         }
+        true
     }
 
     /// Puts a stanza of the client's own on the stream, if there is one.
@@ -695,4 +701,26 @@ fn now() -> Timestamp {
 fn random(rng: &mut UnwrapErr<SysRng>) -> u64 {
     use xmpp_e2e::rand_core::Rng;
     rng.next_u64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::MemoryStorage;
+
+    #[tokio::test]
+    async fn a_message_in_clear_that_finds_no_place_has_failed() {
+        let config = Config::new("romeo@example.net", "password");
+        let mut client = Client::open(config, MemoryStorage::default()).unwrap();
+        let hello = "<message xmlns='jabber:client' to='juliet@example.com'><body>Hello</body></message>";
+        let hello = hello.parse().unwrap();
+        for token in 0..=MAX_BACKLOG as u64 {
+            client.send(&hello, Token(token), Need::Policy).unwrap();
+        }
+        for token in 0..MAX_BACKLOG as u64 {
+            assert!(matches!(client.next().await, Ok(Event::Clear { token: Token(n) }) if n == token));
+        }
+        let last = client.next().await;
+        assert!(matches!(last, Ok(Event::Failed { token: Token(_), why: SendError::Full })), "{last:?}");
+    }
 }
