@@ -63,7 +63,11 @@ impl App {
 
     /// The protection that a message to `jid` needs.
     fn need(&self, jid: &str) -> Result<Need, Stop> {
-        if self.history.only_encrypted(jid)? {
+        // Whom the engine does not know to encrypt it would answer in clear, although the user is told that nothing
+        // goes out before the new key is decided on.
+        let contact = self.client.engine().contact(jid).ok().flatten();
+        let undecided = contact.is_some_and(|contact| contact.changed_key.is_some());
+        if undecided || self.history.only_encrypted(jid)? {
             return Ok(Need::Encrypted(LEVEL));
         }
         let consent = self.consents.get(jid).filter(|_| self.in_clear.contains(jid));
