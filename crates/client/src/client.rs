@@ -452,7 +452,7 @@ impl<S: Storage> Client<S> {
         let message = stanza.name() == "message";
         let sent = Sent { stanza, id: None, token: Some(token).filter(|token| token.0 < OWN_TOKENS) };
         // While the archive is read, what waited for the connection waits still; nothing overtakes it.
-        if self.is_online() && !(message && !self.backlog.is_empty()) {
+        if self.is_online() && (!message || self.backlog.is_empty()) {
             self.out.push_back(Out::Stanza(sent));
         } else if message && self.backlog.len() < MAX_BACKLOG {
             self.backlog.push_back(sent);
