@@ -34,6 +34,7 @@ const OTHER_TOKENS: u64 = 1 << 62;
 
 /// The program's state.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct App {
     client: Client<Account>,
     history: History,
@@ -53,6 +54,8 @@ pub struct App {
     ready: bool,
     syncs: usize,
     quit: Option<Instant>,
+    /// The input ended: what is on the server is read before the program ends.
+    reads: bool,
     accept: bool,
     verbose: bool,
     wait: Duration,
@@ -133,6 +136,7 @@ impl App {
             ready: false,
             syncs: 0,
             quit: None,
+            reads: false,
             accept: args.accept,
             verbose: args.verbose,
             wait: Duration::from_secs(args.wait),
@@ -150,7 +154,7 @@ impl App {
                 }
             }
             let done = self.open.is_empty() && self.later.is_empty() && self.client.outstanding() == 0;
-            if self.quit.is_some() && done {
+            if self.quit.is_some() && done && (self.ready || !self.reads) {
                 break;
             }
             self.show_prompt(false)?;
@@ -166,7 +170,10 @@ impl App {
                     self.line(&line)?;
                     self.show_prompt(true)?;
                 }
-                Happened::Line(None) => self.command(Command::Quit)?,
+                Happened::Line(None) => {
+                    self.reads = true;
+                    self.command(Command::Quit)?;
+                }
                 Happened::Late => break,
             }
         }
@@ -230,6 +237,7 @@ fn server(args: &Args) -> Server {
 }
 
 /// Why the client stopped.
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn stop(error: Error<StoreError>) -> Stop {
     let code = match error {
         Error::Credentials => 3,

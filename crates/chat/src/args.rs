@@ -16,6 +16,7 @@ const WAIT: u64 = 10;
 )]
 #[command(after_long_help = MANUAL, max_term_width = 100)]
 #[expect(clippy::exhaustive_structs, reason = "made by its parser")]
+#[expect(clippy::doc_markdown, reason = "the help is no Markdown")]
 pub struct Args {
     /// The account, such as romeo@example.net
     #[arg(value_name = "JID", value_parser = account)]
@@ -77,7 +78,7 @@ pub enum Tls {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 #[non_exhaustive]
 pub enum Color {
-    /// On a terminal, unless NO_COLOR is set.
+    /// On a terminal, unless `NO_COLOR` is set.
     Auto,
     /// Always.
     Always,
@@ -108,7 +109,8 @@ Lines that are read:
   /away, /back      what contacts see
   /inactive, /active    whether somebody looks at the screen: the server holds back what can wait
   /sync             prints synced when nothing is on its way
-  /quit             end; so does the end of the input"
+  /quit             end, when what was sent is acknowledged, or after --wait; so does the end of
+                    the input, after what came in the meantime has been read"
     };
 }
 

@@ -25,10 +25,19 @@ pub struct Stop {
 impl Stop {
     /// Something failed.
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
     pub fn error(why: impl ToString) -> Self {
         Self { code: 1, why: why.to_string() }
     }
 }
+
+impl core::fmt::Display for Stop {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+impl core::error::Error for Stop {}
 
 impl From<xmpp_e2e_sqlite::Error> for Stop {
     fn from(error: xmpp_e2e_sqlite::Error) -> Self {

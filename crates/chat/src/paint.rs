@@ -152,18 +152,14 @@ impl Printer {
             Line::Synced => plain("--", DIM, "nothing is on its way"),
             Line::Waiting { n, sentence, .. } => plain("...", YELLOW, &(of(*n) + sentence)),
             Line::Who { jid, state, key, changed, devices } => {
-                let mut out = format!("{}: {}", self.color(BOLD, &text::safe(jid)), state_words(state));
-                if let Some(key) = key {
-                    out += &format!("\n    key      {}", words::fingerprint(key));
-                }
-                if let Some(changed) = changed {
-                    let line = format!("new key  {} (not accepted)", words::fingerprint(changed));
-                    out += &format!("\n    {}", self.color(RED, &line));
-                }
-                for device in devices {
-                    out += &format!("\n    device   {device}");
-                }
-                out
+                let mut lines =
+                    vec![format!("{}: {}", self.color(BOLD, &text::safe(jid)), state_words(state))];
+                lines.extend(key.map(|key| format!("    key      {}", words::fingerprint(&key))));
+                let changed =
+                    changed.map(|key| format!("    new key  {} (not accepted)", words::fingerprint(&key)));
+                lines.extend(changed.map(|line| self.color(RED, &line)));
+                lines.extend(devices.iter().map(|device| format!("    device   {device}")));
+                lines.join("\n")
             }
         }
     }

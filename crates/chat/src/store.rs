@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn keys_as_hex_and_base64() {
         let bytes: Vec<u8> = (0..32).collect();
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+        let hex: String = crate::text::hex(&bytes).to_uppercase();
         assert_eq!(decode(&hex).unwrap().as_slice(), bytes);
         assert_eq!(decode(&BASE64_STANDARD.encode(&bytes)).unwrap().as_slice(), bytes);
         assert!(decode(&"g".repeat(64)).is_none() && decode("?").is_none());

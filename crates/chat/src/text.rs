@@ -50,6 +50,13 @@ pub fn sendable(text: &str) -> String {
     text.chars().filter(fits).collect()
 }
 
+/// Bytes in hexadecimal digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    let digit = |digit: u8| char::from_digit(u32::from(digit), 16).unwrap_or_default();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
 /// Now, in milliseconds since 1970.
 #[must_use]
 pub fn now() -> u64 {
@@ -97,6 +104,11 @@ mod tests {
     #[test]
     fn a_field_is_one_line_without_tab() {
         assert_eq!(field("a\tb\nc\\n\u{2029}"), "a\\tb\\nc\\\\n\\n");
+    }
+
+    #[test]
+    fn digits() {
+        assert_eq!(hex(&[0, 0xa5, 0xff]), "00a5ff");
     }
 
     #[test]

@@ -5,6 +5,8 @@ use xmpp_e2e_client::xmpp_e2e::{
 };
 use xmpp_e2e_sqlite::Error as StoreError;
 
+use crate::text;
+
 /// How much something wants to be seen.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
@@ -33,6 +35,7 @@ pub struct Said {
 
 /// An event of the engine.
 #[must_use]
+#[expect(clippy::too_many_lines, reason = "a list")]
 pub fn security(event: &Event) -> Said {
     use Level::{Info, Note, Warning};
     let say = |level, kind, peer: Option<&BareJid>, sentence: &str| {
@@ -278,8 +281,7 @@ pub fn coverage(coverage: &Coverage) -> String {
 /// A key's fingerprint, in groups to be read aloud.
 #[must_use]
 pub fn fingerprint(digest: &[u8; 32]) -> String {
-    let groups: Vec<String> =
-        digest.chunks(4).map(|group| group.iter().map(|byte| format!("{byte:02x}")).collect()).collect();
+    let groups: Vec<String> = digest.chunks(4).map(text::hex).collect();
     groups.join(" ")
 }
 

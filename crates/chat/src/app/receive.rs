@@ -168,7 +168,7 @@ pub(super) fn roster_line(item: &Item) -> Line {
         Subscription::To => "to",
         Subscription::From => "from",
         Subscription::Both => "both",
-        _ => "removed",
+        Subscription::Remove => "removed",
     };
     Line::Roster { jid: item.jid.clone(), subscription, name: item.name.clone() }
 }

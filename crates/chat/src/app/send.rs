@@ -224,5 +224,5 @@ fn number(token: Token) -> Option<i64> {
 fn random_id() -> Result<String, Stop> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(Stop::error)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(text::hex(&bytes))
 }
