@@ -17,6 +17,8 @@ pub(crate) struct Archive {
     pub(crate) last: Option<String>,
     /// Whether [`last`](Self::last) is newer than what is stored.
     pub(crate) unsaved: usize,
+    /// Whether the last reading ended before the archive did.
+    pub(crate) failed: bool,
     /// The queries of one reading have this id.
     pub(crate) reading: Option<Reading>,
 }

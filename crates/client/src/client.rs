@@ -527,9 +527,7 @@ impl<S: Storage> Client<S> {
 
     /// Bytes came that are no XML, or the network failed.
     fn broken(&mut self, error: &std::io::Error) -> Result<(), Error<S::Error>> {
-        let parser = error.get_ref().and_then(|error| error.downcast_ref::<rxml::Error>());
-        // The end in the middle of something is the network's doing.
-        if parser.is_none_or(|error| matches!(error, rxml::Error::InvalidEof(_))) {
+        if !is_bad_xml(error) {
             return self.lost(Some(error.to_string()));
         }
         self.fault(Fault::Unreadable);
@@ -693,6 +691,13 @@ pub(crate) fn misuse<E: core::error::Error>(error: xmpp_e2e::Error) -> Error<E> 
     }
 }
 
+/// Whether the parser refused what came. A stream that stops in the middle of something is the network's doing:
+/// what had begun has not come, and counted as handled it would be lost.
+fn is_bad_xml(error: &std::io::Error) -> bool {
+    let parser = error.get_ref().and_then(|inner| inner.downcast_ref::<rxml::Error>());
+    parser.is_some_and(|error| !matches!(error, rxml::Error::InvalidEof(_)))
+}
+
 fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
@@ -707,6 +712,40 @@ fn random(rng: &mut UnwrapErr<SysRng>) -> u64 {
 mod tests {
     use super::*;
     use crate::storage::MemoryStorage;
+
+    #[test]
+    fn a_stream_that_stops_is_not_unreadable() {
+        use minidom::rxml::{AsyncReader, Parser};
+        let read = |text: &'static [u8]| {
+            let mut reader = AsyncReader::wrap(text, Parser::new());
+            futures::executor::block_on(async {
+                loop {
+                    if let Err(error) = reader.read().await {
+                        return error;
+                    }
+                }
+            })
+        };
+        assert!(is_bad_xml(&read(b"<stream><a></b>")) && is_bad_xml(&read(b"<stream>&nbsp;")));
+        assert!(!is_bad_xml(&read(b"<stream>")) && !is_bad_xml(&read(b"<stream><mess")));
+        assert!(!is_bad_xml(&std::io::ErrorKind::ConnectionReset.into()));
+    }
+
+    #[tokio::test]
+    async fn what_comes_before_the_archive_is_read_is_held_back() {
+        let config = Config::new("romeo@example.net", "password");
+        let mut client = Client::open(config, MemoryStorage::default()).unwrap();
+        let live = "<message xmlns='jabber:client' from='juliet@example.com/b'><body>Hello</body>\
+            <stanza-id xmlns='urn:xmpp:sid:0' by='romeo@example.net' id='9'/></message>";
+        for settled in [false, true] {
+            client.queue.clear();
+            client.held.clear();
+            client.begun = settled;
+            client.came(Incoming::Element(live.parse().unwrap())).unwrap();
+            assert_eq!(client.queue.iter().any(|queued| matches!(queued, Queued::Seen(_))), settled);
+            assert_eq!(client.held.is_empty(), settled);
+        }
+    }
 
     #[tokio::test]
     async fn a_message_in_clear_that_finds_no_place_has_failed() {

@@ -66,6 +66,9 @@ impl<S: Storage> Client<S> {
                 self.up(stream);
                 self.acknowledged(h, true)?;
                 self.write_again();
+                if self.begun {
+                    self.write_backlog();
+                }
                 (self.full_jid.clone(), true)
             }
             Session::Bound { full_jid, counted, id, before } => {
@@ -164,11 +167,13 @@ impl<S: Storage> Client<S> {
                     }
                 }
                 name => {
-                    if self.archive.reading.is_some() && self.held.len() < MAX_HELD {
+                    // What lies between would be skipped.
+                    let settled = self.begun && !self.unread && self.archive.reading.is_none();
+                    if !settled && self.held.len() < MAX_HELD {
                         self.held.push_back(stanza.clone());
                         return Ok(());
                     }
-                    if let (Some(Name::Live(id)), None) = (name, &self.archive.reading) {
+                    if let (Some(Name::Live(id)), true) = (name, settled) {
                         seen = Some(id);
                     }
                 }
@@ -287,6 +292,7 @@ impl<S: Storage> Client<S> {
     fn read_archive(&mut self) -> Result<(), Error<S::Error>> {
         let query = format!("{:016x}", self.random());
         let probe = self.archive.last.is_none();
+        self.archive.failed = false;
         self.archive.reading = Some(Reading { query, messages: 0, probe, ids: BTreeSet::new() });
         self.next_page();
         Ok(())
@@ -318,6 +324,7 @@ impl<S: Storage> Client<S> {
             return Ok(());
         }
         let read = core::mem::take(&mut reading.ids);
+        self.archive.failed = !probe && result.is_none_or(archive::has_more);
         self.archive.reading = None;
         if result.is_some() && self.archive.last.is_none() {
             // The archive is empty: at the next login everything in it is new.
@@ -477,6 +484,10 @@ impl<S: Storage> Client<S> {
 
     /// A message of the archive has been dealt with.
     pub(crate) fn seen(&mut self, id: String) -> Result<(), Error<S::Error>> {
+        // Where the archive could not be read, the next reading begins where this one ended.
+        if self.archive.failed {
+            return Ok(());
+        }
         let first = self.archive.last.is_none();
         self.archive.seen(id);
         if first || self.archive.unsaved >= SAVE_AFTER { self.save_archive() } else { Ok(()) }
