@@ -1,10 +1,17 @@
-//! The least integration: connect, two hooks, a store, a timer. The manual's chapter "The hour" walks through it.
+//! The least integration: connect, two hooks, a store, a timer. The manual has it as a chapter, `manual::hour`.
+
+#![expect(clippy::indexing_slicing, reason = "two of each")]
 
 use std::error::Error;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use getrandom::SysRng;
+use xmpp_e2e::rand_core::UnwrapErr;
 use xmpp_e2e::store::{MemoryStore, Store};
-use xmpp_e2e::{Config, Effect, Engine, Env, Input, LocalAgent, Need, OutboxId, Timestamp, Token};
+use xmpp_e2e::{
+    Config, Effect, Engine, Env, Input, LocalAgent, Need, OutboxId, Subscription, Timestamp, Token,
+};
+use xmpp_e2e_testkit::server::Server;
 
 /// What an XMPP library gives a client: a stream that takes stanzas.
 trait Stream {
@@ -19,13 +26,10 @@ struct Encryption {
     unacknowledged: Vec<OutboxId>,
 }
 
-/// What the client shows.
-enum Shown {
-    Protected { from: String, stanza: String },
-    Clear(String),
-    Warning(String),
-    Mark(Token, &'static str),
-}
+/// What the client shows: how it came, and a stanza or a word to the user.
+type Shown = (&'static str, String);
+
+type Done = Result<Vec<Shown>, Box<dyn Error>>;
 
 impl Encryption {
     fn open(account: &str, agent: LocalAgent, store: MemoryStore) -> Result<Self, Box<dyn Error>> {
@@ -35,8 +39,11 @@ impl Encryption {
         Ok(Self { engine, store, agent, unacknowledged: Vec::new() })
     }
 
-    /// After binding, at each new stream.
-    fn connected(&mut self, stream: &mut impl Stream, full_jid: &str) -> Result<Vec<Shown>, Box<dyn Error>> {
+    /// After binding, at each new stream; and the roster, from the client's cache.
+    fn connected(&mut self, stream: &mut impl Stream, full_jid: &str, roster: &[&str]) -> Done {
+        for jid in roster {
+            self.handle(stream, Input::Roster { jid, subscription: Subscription::Both })?;
+        }
         self.handle(stream, Input::Connected { full_jid, resumed: false })
     }
 
@@ -51,7 +58,7 @@ impl Encryption {
     }
 
     /// Hook two: every stanza that came, before the library looks for the iq it answers.
-    fn received(&mut self, stream: &mut impl Stream, stanza: &str) -> Result<Vec<Shown>, Box<dyn Error>> {
+    fn received(&mut self, stream: &mut impl Stream, stanza: &str) -> Done {
         self.handle(stream, Input::Received(stanza))
     }
 
@@ -68,22 +75,22 @@ impl Encryption {
         self.engine.next_wakeup().map(|at| at.since(now()))
     }
 
-    fn tick(&mut self, stream: &mut impl Stream) -> Result<Vec<Shown>, Box<dyn Error>> {
+    fn tick(&mut self, stream: &mut impl Stream) -> Done {
         self.handle(stream, Input::Tick)
     }
 
-    fn handle(&mut self, stream: &mut impl Stream, input: Input<'_>) -> Result<Vec<Shown>, Box<dyn Error>> {
+    fn handle(&mut self, stream: &mut impl Stream, input: Input<'_>) -> Done {
         let (came, handed_in) = match &input {
             Input::Received(stanza) => (Some(*stanza), None),
             Input::Outgoing { stanza, .. } => (None, Some(*stanza)),
             _ => (None, None),
         };
-        let mut rng = xmpp_e2e::rand_core::UnwrapErr(getrandom::SysRng);
+        let mut rng = UnwrapErr(SysRng);
         let mut env = Env { now: now(), rng: &mut rng };
         let store = &mut self.store;
         // The store function: all of the batch or nothing, and only upon the generation it expects.
         let effects = self.engine.handle(&mut env, input)?.persist(|batch| store.apply(batch))?;
-        let (mut shown, mut then) = (Vec::new(), Vec::new());
+        let (mut shown, mut taken, mut replies) = (Vec::new(), Vec::new(), Vec::new());
         for effect in effects {
             match effect {
                 Effect::Send { id, stanza, .. } => {
@@ -94,26 +101,24 @@ impl Encryption {
                     if let Some(stanza) = handed_in {
                         stream.write(stanza);
                     }
-                    shown.extend(came.map(|stanza| Shown::Clear(stanza.to_owned())));
+                    shown.extend(came.map(|stanza| ("in clear", stanza.to_owned())));
                 }
-                Effect::Deliver { id, stanza, context, .. } => {
-                    let from = context.sender.as_str().to_owned();
-                    shown.push(Shown::Protected { from, stanza: stanza.as_str().to_owned() });
-                    then.push(id); // in a client: once the message is in its own database
+                Effect::Deliver { id, stanza, .. } => {
+                    shown.push(("protected", stanza.as_str().to_owned()));
+                    taken.push(id); // in a client: once the message is in its own database
                 }
-                Effect::Ask(request) => {
-                    let reply = self.agent.answer(&request);
-                    shown.extend(self.handle(stream, Input::Agent(&reply))?);
-                }
-                Effect::Notify(event) => shown.push(Shown::Warning(format!("{event:?}"))),
-                Effect::Sent { token, .. } => shown.push(Shown::Mark(token, "sent")),
-                Effect::Waiting { token, .. } => shown.push(Shown::Mark(token, "waits")),
-                Effect::Failed { token, .. } => shown.push(Shown::Mark(token, "not sent")),
+                Effect::Ask(request) => replies.push(self.agent.answer(&request)),
+                Effect::Notify(event) => shown.push(("word", format!("{event:?}"))),
+                Effect::Sent { token, .. } => shown.push(("word", format!("{} sent", token.0))),
+                Effect::Failed { token, why } => shown.push(("word", format!("{}: {why}", token.0))),
                 _ => {}
             }
         }
-        for id in then {
+        for id in taken {
             self.handle(stream, Input::Taken(id))?;
+        }
+        for reply in &replies {
+            shown.extend(self.handle(stream, Input::Agent(reply))?);
         }
         Ok(shown)
     }
@@ -125,8 +130,8 @@ fn now() -> Timestamp {
     Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// The stream of this example: a server in memory, to whose sessions both clients are bound.
-struct Bound<'s>(&'s mut xmpp_e2e_testkit::server::Server, &'static str);
+/// The stream of this example: a server in memory, and who is bound to it.
+struct Bound<'s>(&'s mut Server, &'static str);
 
 impl Stream for Bound<'_> {
     fn write(&mut self, stanza: &str) {
@@ -137,52 +142,38 @@ impl Stream for Bound<'_> {
 const JIDS: [&str; 2] = ["romeo@example.net/orchard", "juliet@example.com/balcony"];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut server = xmpp_e2e_testkit::server::Server::new();
-    server.befriend("romeo@example.net", "juliet@example.com");
+    let mut server = Server::new();
+    let accounts = ["romeo@example.net", "juliet@example.com"];
+    server.befriend(accounts[0], accounts[1]);
     let mut clients = Vec::new();
-    for full_jid in JIDS {
-        let agent =
-            LocalAgent::generate(&Default::default(), &mut xmpp_e2e::rand_core::UnwrapErr(getrandom::SysRng));
-        let account = full_jid.split('/').next().unwrap_or_default();
+    for (account, full_jid) in accounts.into_iter().zip(JIDS) {
+        let agent = LocalAgent::generate(&Default::default(), &mut UnwrapErr(SysRng));
         let mut client = Encryption::open(account, agent, MemoryStore::new())?;
         server.connect(full_jid);
-        client.connected(&mut Bound(&mut server, full_jid), full_jid)?;
-        client.send(&mut Bound(&mut server, full_jid), "<presence/>", Token(0))?;
+        let mut stream = Bound(&mut server, full_jid);
+        client.connected(&mut stream, full_jid, &accounts)?;
+        client.send(&mut stream, "<presence/>", Token(0))?;
         clients.push(client);
     }
-    carry(&mut server, &mut clients)?;
+    run(&mut server, &mut clients)?;
     let hello = "<message to='juliet@example.com' type='chat' id='m1'><body>Good night</body></message>";
-    let [romeo, ..] = clients.as_mut_slice() else { return Ok(()) };
-    romeo.send(&mut Bound(&mut server, JIDS[0]), hello, Token(1))?;
-    carry(&mut server, &mut clients)
+    clients[0].send(&mut Bound(&mut server, JIDS[0]), hello, Token(1))?;
+    run(&mut server, &mut clients)
 }
 
-/// What event loops do: hands over what comes, until nothing comes any more.
-fn carry(
-    server: &mut xmpp_e2e_testkit::server::Server,
-    clients: &mut [Encryption],
-) -> Result<(), Box<dyn Error>> {
-    let mut quiet = false;
-    while !std::mem::replace(&mut quiet, true) {
-        for (client, full_jid) in clients.iter_mut().zip(JIDS) {
-            while let Some(stanza) = server.receive(full_jid) {
-                quiet = false;
-                let mut stream = Bound(server, full_jid);
-                for shown in client.received(&mut stream, &stanza)? {
-                    match shown {
-                        Shown::Protected { from, stanza } => {
-                            println!("{full_jid}: {from}, encrypted: {stanza}")
-                        }
-                        Shown::Clear(stanza) => println!("{full_jid}: in clear: {stanza}"),
-                        Shown::Warning(what) => println!("{full_jid}: {what}"),
-                        Shown::Mark(Token(number), mark) => println!("{full_jid}: {number} {mark}"),
-                    }
-                }
-                client.acknowledged(&mut stream)?;
+/// What event loops do, until nothing comes any more.
+fn run(server: &mut Server, clients: &mut [Encryption]) -> Result<(), Box<dyn Error>> {
+    for turn in 0..16 {
+        let (client, full_jid) = (&mut clients[turn % 2], JIDS[turn % 2]);
+        while let Some(stanza) = server.receive(full_jid) {
+            let mut stream = Bound(server, full_jid);
+            for (how, what) in client.received(&mut stream, &stanza)? {
+                println!("{full_jid}: {how}: {what}");
             }
-            if client.timer().is_some_and(|pause| pause.is_zero()) {
-                client.tick(&mut Bound(server, full_jid))?;
-            }
+            client.acknowledged(&mut stream)?;
+        }
+        if client.timer().is_some_and(|pause| pause.is_zero()) {
+            client.tick(&mut Bound(server, full_jid))?;
         }
     }
     Ok(())

@@ -5,6 +5,7 @@
 //! | chapter | for whom |
 //! |---|---|
 //! | [`specification`] | who writes a second implementation |
+//! | [`hour`] | who wants encryption in a client that exists, today |
 //! | [`guide`] | who writes a client |
 //! | [`security`] | who has to say what a user may rely on |
 //! | [`defaults`] | who wants to change a default, or to know why a bound is what it is |
@@ -15,5 +16,6 @@
 pub mod defaults;
 pub mod deviations;
 pub mod guide;
+pub mod hour;
 pub mod security;
 pub mod specification;

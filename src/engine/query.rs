@@ -57,12 +57,12 @@ impl Engine {
         let unknown = ContactRecord::default();
         let contact = self.state.contacts.get(&jid)?.unwrap_or(&unknown);
         let left = self.state.own.get(&())?.is_some_and(|own| own.left);
-        if left && (contact.sticky && !contact.left || matches!(need, Need::Encrypted(_))) {
+        if left && (contact.never_clear() || matches!(need, Need::Encrypted(_))) {
             return Ok(Outlook::Refused(SendError::Left));
         }
         let level = match need {
             Need::Clear(_) => return Ok(Outlook::Clear),
-            Need::Policy if !contact.sticky || contact.left => return Ok(Outlook::Clear),
+            Need::Policy if !contact.never_clear() => return Ok(Outlook::Clear),
             Need::Policy => self.config.least,
             Need::Encrypted(level) => *level,
         };

@@ -259,6 +259,14 @@ pub(crate) struct Contact {
     pub(crate) checked: Timestamp,
 }
 
+impl Contact {
+    /// Whether messages go out protected or not at all: the account is known to encrypt, or shows two keys of which
+    /// one may be somebody else's.
+    pub(crate) fn never_clear(&self) -> bool {
+        self.sticky && !self.left || self.other_key.is_some()
+    }
+}
+
 record!(Contact, 6, BareJid, |_| None, |contact| (contact.wanted && !contact.fetching)
     .then_some(contact.checked));
 

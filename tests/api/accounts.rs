@@ -51,6 +51,31 @@ fn a_changed_key_stops_sending_until_the_user_accepts_it() {
 }
 
 #[test]
+fn two_keys_of_a_contact_that_showed_no_advert_stop_clear_text_too() {
+    let mut world = World::new(41);
+    world.add("alice@example.com/phone");
+    world.add("bob@example.org/desk");
+    // He publishes keys; nobody sees his presence.
+    world.connect(BOB);
+    world.run();
+    world.connect(ALICE);
+    let _ = world.say_with(ALICE, BOB_JID, "by his keys", Need::Encrypted(Level::CLASSICAL));
+    world.run();
+    assert_eq!(outlook(&world), Outlook::Clear, "he has not said that he always encrypts");
+    world.disconnect(BOB);
+    world.devices[BOB] = Device::first("bob@example.org/desk", &mut world.rng);
+    // His first advert is of the new key.
+    world.server.befriend(ALICE_JID, BOB_JID);
+    world.connect(BOB);
+    world.run();
+    assert_eq!(count(&world, ALICE, |event| matches!(event, Event::KeyChanged { .. })), 1);
+    assert_eq!(outlook(&world), Outlook::Refused(SendError::KeyChanged));
+    let token = world.say_with(ALICE, BOB_JID, "in clear?", Need::Policy);
+    world.run();
+    assert_eq!(ends(&world, ALICE, token), [End::Failed(SendError::KeyChanged)]);
+}
+
+#[test]
 fn nothing_from_a_changed_key_is_delivered() {
     let mut world = new_bob(2);
     world.say_with(BOB, ALICE_JID, "it is me", Need::Encrypted(Level::CLASSICAL));
