@@ -145,7 +145,7 @@ is a new line, \\t a TAB, \\\\ a backslash. N is a number that is unique in the 
   warning KIND JID SENTENCE            - if no JID
   info KIND JID SENTENCE               what need not worry
   note KIND JID SENTENCE               with --verbose
-  fault SENTENCE    the server did what it must not
+  fault SENTENCE    the server did what it must not; what it says twice only with --verbose
   presence FULL-JID available|unavailable
   roster JID none|to|from|both|removed
   request JID       asks to see the user's presence

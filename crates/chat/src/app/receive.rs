@@ -2,7 +2,7 @@
 
 use xmpp_e2e_client::minidom::Element;
 use xmpp_e2e_client::xmpp_e2e::{Context, Event as Security, InboxId, Subscription};
-use xmpp_e2e_client::{Event, Item, Offline};
+use xmpp_e2e_client::{Event, Fault, Item, Offline};
 
 use super::{App, stop};
 use crate::command::bare;
@@ -46,6 +46,8 @@ impl App {
             Event::RosterRemoved { jid } => {
                 self.print(&Line::Roster { jid, subscription: "removed", name: None })
             }
+            // Servers do so when a session ends.
+            Event::Fault(Fault::AcknowledgedAgain) if !self.verbose => Ok(()),
             Event::Fault(fault) => self.print(&Line::Fault(fault.to_string())),
             _ => Ok(()),
         }
