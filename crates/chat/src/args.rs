@@ -151,7 +151,8 @@ is a new line, \\t a TAB, \\\\ a backslash. N is a number that is unique in the 
   request JID       asks to see the user's presence
   who JID STATE KEY CHANGED-KEY DEVICES      STATE unknown|clear|encrypts|left; - if none
   history N TIME in|copy|out JID encrypted|clear|- STATE TEXT    STATE of one that goes out:
-                    queued|waiting|sent|written|acknowledged|failed, else -
+                    queued|waiting|sent|written|acknowledged|failed, else -.
+                    Late encrypted ones stand where their device has sent them
   synced
   ok SENTENCE, error SENTENCE          the answer to a command
 

@@ -16,6 +16,9 @@ const OPEN: &str = "open";
 /// The log of conversations.
 const CHATS: &str = "chats";
 
+/// How far before the entries that are asked for those are looked for that came late.
+const LATE: usize = 200;
+
 /// What is kept of an account's conversations.
 #[derive(Debug)]
 pub struct History {
@@ -134,20 +137,27 @@ impl History {
 
     /// The last entries of a conversation with their numbers, in order. What is on its way has the state it has now.
     ///
+    /// Servers may deliver late what was sent before. What devices have sent under protection stands in the order in
+    /// which each has sent it, all else in the order in which it came.
+    ///
     /// # Errors
     /// Those of the store.
     pub fn last(&self, jid: &str, limit: usize) -> Result<Vec<(i64, Entry)>, Error> {
         let mut entries = Vec::new();
-        for (id, bytes) in self.account.last_entries(&chat(jid), None, limit)? {
-            let mut entry = Entry::decode(&bytes).unwrap_or_else(|| Entry::unknown(jid));
+        for (id, bytes) in self.account.last_entries(&chat(jid), None, limit.saturating_add(LATE))? {
+            let entry = Entry::decode(&bytes).unwrap_or_else(|| Entry::unknown(jid));
+            entries.insert(place_by_time(&entries, &entry), (id, entry));
+        }
+        let mut entries = entries.split_off(entries.len().saturating_sub(limit));
+        for (id, entry) in &mut entries {
             if let (Some(token), Some(State::Queued)) = (entry.token, &entry.state) {
                 let now = self.account.entries(OPEN, Some(token - 1), 1)?;
                 let now = now.first().filter(|(found, _)| *found == token);
                 if let Some(now) = now.and_then(|(_, bytes)| Entry::decode(bytes)) {
-                    entry = Entry { token: Some(token), ..now };
+                    *entry = Entry { token: Some(token), ..now };
                 }
             }
-            entries.push((entry.token.unwrap_or(id), entry));
+            *id = entry.token.unwrap_or(*id);
         }
         Ok(entries)
     }
@@ -185,6 +195,23 @@ impl History {
 /// The log of a conversation.
 fn chat(jid: &str) -> String {
     format!("chat:{jid}")
+}
+
+/// Where an entry belongs among those that came before it: before what its device has sent later. Only that time is
+/// its sender's own word.
+fn place_by_time(entries: &[(i64, Entry)], entry: &Entry) -> usize {
+    let mut place = entries.len();
+    if entry.device.is_none() || entry.direction == Direction::Out {
+        return place;
+    }
+    let same = |other: &Entry| (other.direction, other.device) == (entry.direction, entry.device);
+    for (at, (_, other)) in entries.iter().enumerate().rev().filter(|(_, (_, other))| same(other)) {
+        if other.time <= entry.time {
+            break;
+        }
+        place = at;
+    }
+    place
 }
 
 /// What a message in clear is known by when it comes again: from the archive, as a copy, or sent again by a program
@@ -266,6 +293,33 @@ mod tests {
         assert_eq!(texts(&history, 9).len(), 3);
         assert_eq!(texts(&history, 2).len(), 2);
         assert_eq!(history.chats().unwrap(), ["juliet@example.com"]);
+    }
+
+    #[test]
+    fn what_came_late_stands_where_its_device_sent_it() {
+        let (_folder, history) = history();
+        let from = |device: Option<u32>, time: u64| {
+            let mut entry = Entry::incoming("juliet@example.com", &format!("{device:?} {time}"), time);
+            entry.device = device;
+            history.keep(None, &entry).unwrap();
+        };
+        let answer = |time: u64| {
+            let entry = Entry::outgoing("juliet@example.com", &time.to_string(), "answer", time);
+            history.begin(entry).unwrap();
+        };
+        from(Some(1), 10);
+        from(Some(1), 30);
+        // Of another device with a clock of its own, in clear, and an answer: where they came.
+        from(Some(2), 5);
+        from(None, 1);
+        answer(20);
+        from(Some(1), 20);
+        from(Some(1), 40);
+        let order = ["Some(1) 10", "Some(1) 20", "Some(1) 30", "Some(2) 5", "None 1", "answer", "Some(1) 40"];
+        assert_eq!(texts(&history, usize::MAX), order);
+        for limit in 0..order.len() {
+            assert_eq!(texts(&history, limit), order[order.len() - limit..], "{limit}");
+        }
     }
 
     #[test]
