@@ -15,10 +15,10 @@ pub(crate) fn add_tests(all: &mut Vec<(String, Box<dyn Fn() -> Test>)>) {
 }
 
 /// Pauses that are the same in every run, as far as the servers are.
-struct Pauses(u64);
+pub(crate) struct Pauses(pub(crate) u64);
 
 impl Pauses {
-    fn next(&mut self, below: u64) -> Duration {
+    pub(crate) fn next(&mut self, below: u64) -> Duration {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         Duration::from_millis((self.0 >> 33) % below)
     }

@@ -4,6 +4,7 @@
 //! not installed is skipped with its reason, unless `XMPP_E2E_SERVERS=required`.
 
 mod bad;
+mod chat;
 mod conversation;
 mod kills;
 mod limits;
@@ -24,6 +25,7 @@ fn tests() -> Vec<(String, Box<dyn Fn() -> Test>)> {
     let mut all: Vec<(String, Box<dyn Fn() -> Test>)> = Vec::new();
     conversation::add_tests(&mut all);
     kills::add_tests(&mut all);
+    chat::add_tests(&mut all);
     bad::add_tests(&mut all);
     pep::add_tests(&mut all);
     limits::add_tests(&mut all);
