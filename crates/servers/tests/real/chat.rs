@@ -1,4 +1,4 @@
-//! The terminal client as a process, killed wherever it is, again and again.
+//! The terminal client as a process, killed wherever it is, again and again. `XMPP_E2E_SEED=N` makes other pauses.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -68,6 +68,20 @@ impl Pair {
         *typed += 1;
     }
 
+    /// Kills some, and starts them again.
+    fn kill_and_start(&mut self, dead: &[bool], pauses: &mut Pauses, caught: &mut Caught) {
+        for alice in dead {
+            let who = if *alice { &mut self.alice } else { &mut self.bob };
+            assert!(who.kill(), "{} had ended by itself:\n{}", who.account, who.tail());
+            caught.count(&who.lines_of_last());
+            sleep(pauses.next(40));
+        }
+        sleep(pauses.next(200));
+        for alice in dead {
+            if *alice { self.alice.start() } else { self.bob.start() }
+        }
+    }
+
     /// What one has sent to the other, by the sender's history and by the receiver's.
     fn both_histories(&self, alice: bool) -> (Vec<Past>, Vec<Past>) {
         let (from, to) = if alice { (&self.alice, &self.bob) } else { (&self.bob, &self.alice) };
@@ -113,41 +127,35 @@ fn killed(domain: &str) -> Result<(), Missing> {
     pair.alice.wait(&["info", "encrypts", &pair.bob.account]);
     pair.bob.wait(&["info", "encrypts", &pair.alice.account]);
 
-    let mut pauses = Pauses(11);
-    let (mut kills, mut round, mut caught) = (0, 0_usize, Caught::default());
-    while kills < KILLS {
-        // In a conversation, or while the first lines meet the log-in; before the last are read, or some time later.
-        let (online, longest) = [(true, 1), (false, 60), (true, 60), (false, 400), (true, 250)][round % 5];
-        if online {
-            pair.alice.wait(&["caught-up"]);
-            pair.bob.wait(&["caught-up"]);
-        }
+    let seed = std::env::var("XMPP_E2E_SEED").ok().and_then(|seed| seed.parse().ok());
+    let mut pauses = Pauses(seed.unwrap_or(11));
+    let mut caught = Caught::default();
+    for round in 0.. {
+        // In a conversation: before the last lines are read, or some time later.
+        pair.alice.wait(&["caught-up"]);
+        pair.bob.wait(&["caught-up"]);
         for _ in 0..4 {
             sleep(pauses.next(60));
             pair.say(true);
             pair.say(false);
         }
-        sleep(pauses.next(longest));
-        let both = pauses.next(3).as_millis();
-        let mut dead = Vec::new();
-        for alice in [true, false] {
-            if both == 2 || (both == 0) == alice {
-                let who = if alice { &mut pair.alice } else { &mut pair.bob };
-                assert!(who.kill(), "{} had ended by itself:\n{}", who.account, who.tail());
-                kills += 1;
-                caught.count(&who.lines_of_last());
-                dead.push(alice);
-                sleep(pauses.next(40));
-            }
+        sleep(pauses.next([1, 60, 250][round % 3]));
+        let dead = [&[true][..], &[false], &[true, false]][pauses.next(3).subsec_millis() as usize];
+        pair.kill_and_start(dead, &mut pauses, &mut caught);
+        // And again while the first lines meet the log-in.
+        if round % 3 < 2 {
+            sleep(pauses.next(30));
+            pair.say(true);
+            pair.say(false);
+            sleep(pauses.next(100));
+            pair.kill_and_start(dead, &mut pauses, &mut caught);
         }
-        sleep(pauses.next(200));
-        for alice in dead {
-            if alice { pair.alice.start() } else { pair.bob.start() }
+        if caught.kills >= KILLS {
+            break;
         }
-        round += 1;
     }
     finish(&mut pair, &servers);
-    println!("         {kills} kills: {caught:?}");
+    println!("         {caught:?}");
     assert!(caught.on_their_way > 0 && caught.before_caught_up > 0, "not where it matters: {caught:?}");
     Ok(())
 }
@@ -155,6 +163,7 @@ fn killed(domain: &str) -> Result<(), Missing> {
 /// Where the kills have met the clients.
 #[derive(Debug, Default)]
 struct Caught {
+    kills: usize,
     before_online: usize,
     before_caught_up: usize,
     /// Messages that were kept and not acknowledged.
@@ -164,6 +173,7 @@ struct Caught {
 impl Caught {
     fn count(&mut self, lines: &[String]) {
         let count = |word: &str| lines.iter().filter(|line| line.split('\t').next() == Some(word)).count();
+        self.kills += 1;
         self.before_online += usize::from(count("online") == 0);
         self.before_caught_up += usize::from(count("caught-up") == 0);
         self.on_their_way += count("queued").saturating_sub(count("acknowledged") + count("failed"));
