@@ -1,6 +1,10 @@
 //! The least integration: connect, two hooks, a store, a timer. The manual has it as a chapter, `manual::hour`.
 
-#![expect(clippy::indexing_slicing, reason = "two of each")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "two of each; the rest can wait"
+)]
 
 use std::error::Error;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,6 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use getrandom::SysRng;
 use xmpp_e2e::rand_core::UnwrapErr;
 use xmpp_e2e::store::{MemoryStore, Store};
+use xmpp_e2e::suite::Suites;
 use xmpp_e2e::{
     Config, Effect, Engine, Env, Input, LocalAgent, Need, OutboxId, Subscription, Timestamp, Token,
 };
@@ -70,13 +75,9 @@ impl Encryption {
         Ok(())
     }
 
-    /// How long the timer runs until `tick`.
+    /// How long the timer runs until `Input::Tick`.
     fn timer(&self) -> Option<Duration> {
         self.engine.next_wakeup().map(|at| at.since(now()))
-    }
-
-    fn tick(&mut self, stream: &mut impl Stream) -> Done {
-        self.handle(stream, Input::Tick)
     }
 
     fn handle(&mut self, stream: &mut impl Stream, input: Input<'_>) -> Done {
@@ -147,7 +148,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     server.befriend(accounts[0], accounts[1]);
     let mut clients = Vec::new();
     for (account, full_jid) in accounts.into_iter().zip(JIDS) {
-        let agent = LocalAgent::generate(&Default::default(), &mut UnwrapErr(SysRng));
+        let agent = LocalAgent::generate(&Suites::default(), &mut UnwrapErr(SysRng));
         let mut client = Encryption::open(account, agent, MemoryStore::new())?;
         server.connect(full_jid);
         let mut stream = Bound(&mut server, full_jid);
@@ -173,7 +174,7 @@ fn run(server: &mut Server, clients: &mut [Encryption]) -> Result<(), Box<dyn Er
             client.acknowledged(&mut stream)?;
         }
         if client.timer().is_some_and(|pause| pause.is_zero()) {
-            client.tick(&mut Bound(server, full_jid))?;
+            client.handle(&mut Bound(server, full_jid), Input::Tick)?;
         }
     }
     Ok(())

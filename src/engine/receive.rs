@@ -35,6 +35,9 @@ pub(super) struct Incoming<'a> {
     pub(super) bytes: Vec<u8>,
 }
 
+/// Whom a refused stanza claims to be from, and why it was refused.
+type Refused = (Option<BareJid>, Reason);
+
 impl Incoming<'_> {
     /// The stanza, to be kept until it can be read.
     pub(super) fn to_xml(&self) -> String {
@@ -120,7 +123,7 @@ impl Draft<'_> {
     pub(super) fn incoming<'a>(
         &mut self,
         stanza: &'a Element<'a>,
-    ) -> Result<Result<Option<Incoming<'a>>, (Option<BareJid>, Reason)>, Error> {
+    ) -> Result<Result<Option<Incoming<'a>>, Refused>, Error> {
         let own = self.own()?.jid.clone();
         let address = |element: &Element<'_>, name: &str| match element.attr(name) {
             Some(jid) => Address::parse(jid).map(|address| address.bare),

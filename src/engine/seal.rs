@@ -23,7 +23,7 @@ pub(super) struct Target {
 
 impl Draft<'_> {
     /// The content of a message: its text if that is all it has, else its children.
-    pub(super) fn content_of<'e>(&self, element: &'e Element<'e>, time: Timestamp) -> Content<'e> {
+    pub(super) fn content_of<'e>(element: &'e Element<'e>, time: Timestamp) -> Content<'e> {
         let inside = |node: &&Node<'e>| match node {
             Node::Element(child) => !is_for_servers(&child.ns, &child.name) && &*child.ns != NS,
             Node::Text(_) => false,

@@ -300,7 +300,7 @@ impl Draft<'_> {
             list.push(target.to.device);
         }
         let time = self.stamp()?;
-        let content = self.content_of(element, time);
+        let content = Self::content_of(element, time);
         let Ok(content) = content.encode(self.config.padding) else {
             return Ok(Attempt::Fail(SendError::TooLarge));
         };

@@ -103,7 +103,7 @@ enum Queued {
 
 /// What the loop waits for.
 enum Happened {
-    Connected(Result<Connected, ConnectError>),
+    Connected(Result<Box<Connected>, ConnectError>),
     Came(Option<Result<Incoming, ReadError>>),
     WriteFailed(std::io::Error),
     Timer,
@@ -126,14 +126,12 @@ impl<S: Storage> Client<S> {
         let mut rng = UnwrapErr(SysRng);
         let agent = match &config.agent {
             Agent::Outside(_) => None,
-            Agent::Stored => Some(match storage.note(AGENT).map_err(Error::Storage)? {
-                Some(bytes) => LocalAgent::from_bytes(&bytes, &Suites::default())
-                    .map_err(|_| Error::Stored("the keys"))?,
-                None => {
-                    let agent = LocalAgent::generate(&Suites::default(), &mut rng);
-                    storage.set_note(AGENT, Some(&agent.to_bytes())).map_err(Error::Storage)?;
-                    agent
-                }
+            Agent::Stored => Some(if let Some(bytes) = storage.note(AGENT).map_err(Error::Storage)? {
+                LocalAgent::from_bytes(&bytes, &Suites::default()).map_err(|_| Error::Stored("the keys"))?
+            } else {
+                let agent = LocalAgent::generate(&Suites::default(), &mut rng);
+                storage.set_note(AGENT, Some(&agent.to_bytes())).map_err(Error::Storage)?;
+                agent
             }),
         };
         let identity = match (&agent, &config.agent) {
@@ -153,13 +151,12 @@ impl<S: Storage> Client<S> {
         let roster = roster.and_then(|text| Roster::from_xml(&text)).unwrap_or_default();
         let last = text(storage.note(ARCHIVE).map_err(Error::Storage)?);
         let resource = if config.resource.is_empty() {
-            match text(storage.note(RESOURCE).map_err(Error::Storage)?) {
-                Some(resource) => resource,
-                None => {
-                    let resource = format!("e2e-{:08x}", random(&mut rng) >> 32);
-                    storage.set_note(RESOURCE, Some(resource.as_bytes())).map_err(Error::Storage)?;
-                    resource
-                }
+            if let Some(resource) = text(storage.note(RESOURCE).map_err(Error::Storage)?) {
+                resource
+            } else {
+                let resource = format!("e2e-{:08x}", random(&mut rng) >> 32);
+                storage.set_note(RESOURCE, Some(resource.as_bytes())).map_err(Error::Storage)?;
+                resource
             }
         } else {
             config.resource.clone()
@@ -225,7 +222,7 @@ impl<S: Storage> Client<S> {
             }
             match happened {
                 Happened::Timer => self.timer()?,
-                Happened::Connected(Ok(connected)) => self.connected(connected)?,
+                Happened::Connected(Ok(connected)) => self.connected(*connected)?,
                 Happened::Connected(Err(ConnectError::Credentials)) => {
                     self.link = Link::Closed;
                     return Err(Error::Credentials);
@@ -611,7 +608,9 @@ impl<S: Storage> Client<S> {
 
     fn poll_link(&mut self, context: &mut Context<'_>) -> Poll<Happened> {
         match &mut self.link {
-            Link::Connecting(connecting) => connecting.as_mut().poll(context).map(Happened::Connected),
+            Link::Connecting(connecting) => {
+                connecting.as_mut().poll(context).map(|result| Happened::Connected(result.map(Box::new)))
+            }
             Link::Up { stream, flush } => {
                 if let Poll::Ready(Err(error)) =
                     poll_write(stream, flush, &mut self.out, &mut self.sm, context)
@@ -684,6 +683,7 @@ fn poll_write(
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 pub(crate) fn misuse<E: core::error::Error>(error: xmpp_e2e::Error) -> Error<E> {
     match error {
         xmpp_e2e::Error::Misuse(misuse) => Error::Misuse(misuse),

@@ -240,13 +240,13 @@ impl<S: Storage> Client<S> {
             return Ok(());
         }
         let Some(request) = self.requests.remove(id) else { return Ok(()) };
-        self.answered_with(id, request.purpose, Some(iq))
+        self.answered_with(id, &request.purpose, Some(iq))
     }
 
     fn answered_with(
         &mut self,
         id: &str,
-        purpose: Purpose,
+        purpose: &Purpose,
         iq: Option<&Element>,
     ) -> Result<(), Error<S::Error>> {
         let result = iq.filter(|iq| iq.attr("type") == Some("result"));
@@ -266,7 +266,7 @@ impl<S: Storage> Client<S> {
                     return self.lost(Some("no answer to a ping".to_owned()));
                 }
                 // An error is an answer too.
-                let sent = self.sm.pinged(count);
+                let sent = self.sm.pinged(*count);
                 self.tell_engine(sent)?;
             }
             Purpose::Server => {
@@ -289,13 +289,12 @@ impl<S: Storage> Client<S> {
         Ok(())
     }
 
-    fn read_archive(&mut self) -> Result<(), Error<S::Error>> {
+    fn read_archive(&mut self) {
         let query = format!("{:016x}", self.random());
         let probe = self.archive.last.is_none();
         self.archive.failed = false;
         self.archive.reading = Some(Reading { query, messages: 0, probe, ids: BTreeSet::new() });
         self.next_page();
-        Ok(())
     }
 
     fn next_page(&mut self) {
@@ -317,7 +316,8 @@ impl<S: Storage> Client<S> {
         if iq.is_some_and(unknown) && !probe {
             self.fault(Fault::HistoryGap);
             self.archive.last = Some(String::new());
-            return self.read_archive();
+            self.read_archive();
+            return Ok(());
         }
         if !probe && result.is_some_and(archive::has_more) && messages < self.config.history {
             self.next_page();
@@ -348,7 +348,11 @@ impl<S: Storage> Client<S> {
         if !core::mem::take(&mut self.unread) {
             return Ok(());
         }
-        if self.features.archive { self.read_archive() } else { self.caught_up(0, &BTreeSet::new()) }
+        if self.features.archive {
+            self.read_archive();
+            return Ok(());
+        }
+        self.caught_up(0, &BTreeSet::new())
     }
 
     /// The archive has been read: now for what was held back.
@@ -441,7 +445,7 @@ impl<S: Storage> Client<S> {
         let late: Vec<String> = late.map(|(id, _)| id.clone()).collect();
         for id in late {
             if let Some(request) = self.requests.remove(&id) {
-                self.answered_with(&id, request.purpose, None)?;
+                self.answered_with(&id, &request.purpose, None)?;
             }
         }
         Ok(())

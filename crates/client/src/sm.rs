@@ -55,7 +55,7 @@ pub(crate) struct StreamManagement {
 impl StreamManagement {
     /// A new stream; whether the server counts, and the name for resumption.
     pub(crate) fn new(on: bool, id: Option<String>) -> Self {
-        Self { on, id, ..Self::default() }
+        Self { id, on, ..Self::default() }
     }
 
     /// A stanza has been dealt with, or can never be; `all` if every one before it has been, too.

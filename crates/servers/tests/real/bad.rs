@@ -7,9 +7,9 @@ use xmpp_e2e_client::xmpp_e2e::Event as Security;
 use xmpp_e2e_servers::Raw;
 
 use crate::conversation::Pair;
-use crate::{Test, add};
+use crate::{Tests, add};
 
-pub(crate) fn add_tests(all: &mut Vec<(String, Box<dyn Fn() -> Test>)>) {
+pub(crate) fn add_tests(all: &mut Tests) {
     type Run = fn(Pair) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
     let tests: [(&str, Run); 6] = [
         ("a stanza that no parser takes", |pair| Box::pin(unreadable(pair))),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use xmpp_e2e_servers::{Missing, Past, Servers, Terminal};
 
 use crate::kills::Pauses;
-use crate::{Test, add};
+use crate::{Tests, add};
 
 /// Looked for in everything the servers have written.
 const MARK: &str = "Reibekuchen";
@@ -19,7 +19,7 @@ const KILLS: usize = 20;
 /// How long the last messages may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-pub(crate) fn add_tests(all: &mut Vec<(String, Box<dyn Fn() -> Test>)>) {
+pub(crate) fn add_tests(all: &mut Tests) {
     for domain in ["a.test", "e.test"] {
         add(all, format!("the terminal client killed {KILLS} times, {domain}"), move || async move {
             killed(domain)

@@ -3,7 +3,7 @@
 use xmpp_e2e_client::xmpp_e2e::Event as Security;
 use xmpp_e2e_servers::{Missing, Person, Proxy, Servers};
 
-use crate::{Test, add};
+use crate::{Tests, add};
 
 /// Nobody but the two may read it: looked for in everything the servers have written.
 const MARK: &str = "Kartoffelpuffer";
@@ -12,8 +12,9 @@ const MARK: &str = "Kartoffelpuffer";
 pub(crate) const PLACES: [(&str, &str); 3] =
     [("a.test", "a.test"), ("e.test", "e.test"), ("a.test", "e.test")];
 
-pub(crate) fn add_tests(all: &mut Vec<(String, Box<dyn Fn() -> Test>)>) {
-    let tests: [(&str, fn(Pair) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>>); 6] = [
+pub(crate) fn add_tests(all: &mut Tests) {
+    type Run = fn(Pair) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+    let tests: [(&str, Run); 6] = [
         ("presence and first words", |pair| Box::pin(first_words(pair))),
         ("first message to a device that is offline", |pair| Box::pin(offline_first(pair))),
         ("two hundred messages, streams cut and resumed", |pair| Box::pin(long(pair))),

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::conversation::{PLACES, Pair};
-use crate::{Test, add};
+use crate::{Tests, add};
 
-pub(crate) fn add_tests(all: &mut Vec<(String, Box<dyn Fn() -> Test>)>) {
+pub(crate) fn add_tests(all: &mut Tests) {
     for place in PLACES {
         add(all, format!("both clients killed 24 times, {} to {}", place.0, place.1), move || async move {
             killed(Pair::start(place).await?).await;

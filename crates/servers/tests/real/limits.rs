@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 use xmpp_e2e_client::xmpp_e2e::Event as Security;
 use xmpp_e2e_servers::{Missing, Person, Proxy, Servers};
 
-use crate::{Test, add};
+use crate::{Tests, add};
 
 const CONTACTS: usize = 500;
 
 /// Devices that log in at once: the machine is small.
 const AT_ONCE: usize = 25;
 
-pub(crate) fn add_tests(all: &mut Vec<(String, Box<dyn Fn() -> Test>)>) {
+pub(crate) fn add_tests(all: &mut Tests) {
     for (instance, domain) in [("a", "a.test"), ("e", "e.test")] {
         add(all, format!("log-in with {CONTACTS} contacts under limits, {domain}"), move || {
             crowd(instance, domain)

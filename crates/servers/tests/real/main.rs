@@ -21,8 +21,11 @@ use xmpp_e2e_servers::Missing;
 /// A test: it ends, panics, or lacks a server.
 type Test = Pin<Box<dyn Future<Output = Result<(), Missing>> + Send>>;
 
-fn tests() -> Vec<(String, Box<dyn Fn() -> Test>)> {
-    let mut all: Vec<(String, Box<dyn Fn() -> Test>)> = Vec::new();
+/// All of them, by name.
+type Tests = Vec<(String, Box<dyn Fn() -> Test>)>;
+
+fn tests() -> Tests {
+    let mut all: Tests = Vec::new();
     conversation::add_tests(&mut all);
     kills::add_tests(&mut all);
     chat::add_tests(&mut all);
@@ -34,7 +37,7 @@ fn tests() -> Vec<(String, Box<dyn Fn() -> Test>)> {
 
 /// Adds a test.
 fn add<F: Future<Output = Result<(), Missing>> + Send + 'static>(
-    all: &mut Vec<(String, Box<dyn Fn() -> Test>)>,
+    all: &mut Tests,
     name: impl Into<String>,
     test: impl Fn() -> F + 'static,
 ) {

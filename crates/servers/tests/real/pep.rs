@@ -6,9 +6,9 @@ use std::time::Duration;
 use xmpp_e2e_client::xmpp_e2e::{Event as Security, PublishFault};
 use xmpp_e2e_servers::{Heard, Missing, Person, Servers};
 
-use crate::{Test, add};
+use crate::{Tests, add};
 
-pub(crate) fn add_tests(all: &mut Vec<(String, Box<dyn Fn() -> Test>)>) {
+pub(crate) fn add_tests(all: &mut Tests) {
     let faults = [
         ("refuse", PublishFault::Refused),
         ("absent", PublishFault::Absent),
