@@ -31,6 +31,11 @@
 //! | the responder answers at once | to those who may see presence | to others it would be a receipt |
 //! | sessions of a retired device close | when a list that names the device is taken, and those of a device that is in no list when the newest has been fetched | a device the list does not know yet may be newer than the list |
 //! | a handshake that names a superseded secret is an event | an old name within the kept five; the one before the current is let through if the last step was one's own | the peer may not have seen that step |
+//! | sender time | it rises from message to message of a device, by a millisecond at least | servers put messages out of order when sessions are resumed; so a reader can put them in order again |
+//! | empty messages of type `chat` | of no type, to the resource of the device where it is known | servers make carbons of `chat`, and the other devices cannot read it |
+//! | clear text of a sticky account is an event | not when it comes from an archive | what is there may be older than the account's keys |
+//! | fetches: one for each account | eight at once, and those that a message waits for first | servers limit rates: five hundred requests at a log-in would time out |
+//! | publication | nodes are configured where the server's defaults do not do: access model, room for a record of each device | one common server keeps one item, another takes no such option with a publication |
 //! | one session state for handshake and ratchet | the responder's first ratchet key is its signed prekey, the root step lazy | a step is made when something is sent, so no key is made for nothing |
 //! | an offer is the offerer's first thing in each chain | prepared after the root step of that chain | so the epoch of the message is the one before |
 //!
@@ -40,8 +45,7 @@
 //! the *linking* flag, attestations in the record.
 //!
 //! * Protection of iq and presence, detached authentication, authenticated presence.
-//! * Carbons and archives: forwarded copies pass as they are. So a device does not read yet what another of the
-//!   same account sent.
+//! * Catch-up mode: deletion timers run while an archive is read.
 //! * The control message *list version* is sent when the account leaves, and not yet at other changes of the list;
 //!   *resend request* is read and never sent.
 //! * A command that retires another device. A device that has been retired stops by itself.

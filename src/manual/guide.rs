@@ -1,7 +1,7 @@
 //! How to build a client on this crate.
 //!
-//! The whole integration is a loop, two hooks, a store and a timer. The loop is on the crate's first page, as
-//! code that is compiled.
+//! The whole integration is a loop, two hooks, a store and a timer. The loop is on the crate's first page, and a
+//! program with all of it is [`hour`](super::hour), as code that is compiled.
 //!
 //! # The parts
 //!
@@ -75,6 +75,21 @@
 //! resource. If `id_protected` is false, do not let receipts or corrections refer to the stanza's id. `again`
 //! is true if it may have been delivered before: look at what you stored.
 //!
+//! Messages of one device belong in the order of `Context::sent`, which rises from one to the next. Servers mostly
+//! keep that order; ejabberd mixes it when it resumes a session. A client shows what comes, and sorts by it.
+//!
+//! **Copies.** Carbons and archive results go in like all else. A protected message in one is delivered *in its
+//! place*: the carbon or result comes back with the message readable inside, so the client's own code for XEP-0280
+//! and XEP-0313 works on. `Context::via` says so, and a copy of what another own device sent has the own account as
+//! `sender` and the contact as `addressed`. The same message twice is `Event::Duplicate`, whichever way it came; so
+//! is what this device sent itself. Copies that somebody else than the own server made are `Rejected`, and do not
+//! pass. What is in clear in an archive passes without event, for it may be older than the contact's keys: show it
+//! as unprotected.
+//!
+//! **After an absence** send presence, and then read the archive from the last id that was dealt with; hold back
+//! what comes live until that is done. Prosody does not send from the offline store what a client could read in the
+//! archive, so what came between the reading and the presence would be missed until the next time.
+//!
 //! # The other effects
 //!
 //! | effect | what to do |
@@ -134,8 +149,8 @@
 //!
 //! After `Engine::restore`, the first step gives again what may have been lost with the effects of the last
 //! one: `Deliver` with `again` for all that was not taken, `Ask` for all requests open, `Send` and `Sent` for
-//! what was not acknowledged. The first input is best `Connected`. Hand in again the stanzas whose token had
-//! not ended; a token that the engine knows is not sent twice.
+//! what was not acknowledged. Hand in again the stanzas whose token had not ended, before `Connected`: a token that
+//! the engine knows is not sent twice, and it knows those that the server has not acknowledged.
 //!
 //! # Backups
 //!

@@ -70,7 +70,7 @@
 //!
 //! # Not in this version
 //!
-//! Protection of iq and presence; authentication without encryption; carbons, archives and rooms; linking of
+//! Protection of iq and presence; authentication without encryption; rooms; linking of
 //! devices by a short string; verification between people; attestations; files and media; access control beyond
 //! one-time prekeys. What the engine does not protect passes as it is, and is never presented as protected.
 //!
@@ -99,7 +99,7 @@
 //! | truncated or leaking MAC compare | Olm, others | full tags, constant time |
 //! | padding and error oracles | XML Encryption | AEAD only; one reason for all failures; nothing on the wire |
 //! | signature wrapping, parser differentials, stanza smuggling | XML-DSig, 2022 | no XML signatures; one strict reader for outer and inner XML; bounds before the tree |
-//! | impersonation by carbons, spoofed results and pushes | CVE-2017-5589 and kin | a message to another account is refused; id and sender of answers matched; pushes from the own account only |
+//! | impersonation by carbons, spoofed results and pushes | CVE-2017-5589 and kin | copies only from the own account, and a message in one only if it is to or from that account; a message to another account is refused; id and sender of answers matched; pushes from the own account only |
 //! | injected unprotected siblings | Conversations 1720 | what is handed over is built from the sealed part |
 //! | receipts as a side channel | Careless Whisper | no automatic answer to those who may not see presence |
 //! | lengths | many | padding by default |

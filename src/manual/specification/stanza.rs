@@ -161,3 +161,13 @@
 //!
 //! An empty message has none, and no `type`: servers make carbons of it only if it has a body. It goes to the
 //! resource of its device if that is known, else to the bare JID.
+//!
+//! # Copies
+//!
+//! A message of the own bare JID, or without `from`, may hold a copy: a child `received` or `sent` of
+//! `urn:xmpp:carbons:2` (XEP-0280), or `result` of `urn:xmpp:mam:2` (XEP-0313), in it `forwarded` of
+//! `urn:xmpp:forward:0`, in it the `message`. The inner message is opened as if it had come by itself, bound to its own
+//! `from`, `to` and `type`. It must be addressed to the own account, or come from it. What is delivered is the outer
+//! stanza with the rebuilt message in the inner one's place. An inner message of this device is a duplicate.
+//!
+//! A carbon, or a result whose message is not of type `groupchat`, from anybody else is refused.
