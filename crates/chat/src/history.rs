@@ -1,8 +1,8 @@
 //! What is kept: a log for each conversation, and one of the messages that are on their way.
 //!
-//! A message that goes out stands in the log [`OPEN`] first, whose number for it is its token; then in the log of its
+//! A message that goes out stands in the log `OPEN` first, whose number for it is its token; then in the log of its
 //! conversation. Only then the engine gets it. When its fate is known it gets its last state in the conversation and
-//! leaves [`OPEN`]. Whatever happens in between, [`History::open`] finds it.
+//! leaves `OPEN`. Whatever happens in between, [`History::open`] finds it.
 
 mod entry;
 
