@@ -18,7 +18,7 @@ use crate::session::{
     AwaitAa, AwaitEa, OpenError, OwnKeys, Payload, Prologue, RESUMPTION_NAME_LEN, responder,
 };
 use crate::stanza::envelope::Envelope;
-use crate::stanza::{Content, MAX_STANZA, parse};
+use crate::stanza::{Content, parse};
 use crate::step::Event;
 use crate::suite::{AlgorithmId, KeyPair, Suite, SuiteId, choose};
 use crate::wire::Bytes;
@@ -50,7 +50,7 @@ impl Draft<'_> {
         }
         let text = incoming.to_xml();
         let Some(arrival) = self.state.arrivals.get_mut(&key)? else { return Ok(false) };
-        if arrival.stanzas.len() >= MAX_QUEUE || text.len() > MAX_STANZA {
+        if arrival.stanzas.len() >= MAX_QUEUE || parse(&text).is_err() {
             self.reject(Some(&incoming.sender), Misbehaviour::TooMuch);
         } else {
             arrival.stanzas.push(text.as_bytes().into());
@@ -65,7 +65,8 @@ impl Draft<'_> {
     ) -> Result<Result<(), Reason>, Error> {
         let Some(flight) = message.part.flight else { return Ok(Err(Malformed::Encoding.into())) };
         let text = incoming.to_xml();
-        if text.len() > MAX_STANZA {
+        // It is read again when the agent has answered.
+        if parse(&text).is_err() {
             return Ok(Err(Malformed::TooLarge.into()));
         }
         // Strangers leave room for those we know.
@@ -310,7 +311,10 @@ impl Draft<'_> {
         };
         let Some(first) = arrival.stanzas.first() else { return Ok(Err(Malformed::Stanza.into())) };
         let text = core::str::from_utf8(first.as_slice()).map_err(|_| Misuse::Record)?;
-        let element = parse(text).map_err(|_| Misuse::Record)?;
+        let element = match parse(text) {
+            Ok(element) => element,
+            Err(malformed) => return Ok(Err(malformed.into())),
+        };
         let Ok(Some(incoming)) = self.incoming(&element)? else { return Err(Misuse::Record.into()) };
         let message = match Envelope::decode(&incoming.bytes).map(|envelope| self.part_for_me(jid, envelope))
         {

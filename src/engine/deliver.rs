@@ -6,11 +6,11 @@ use crate::engine::forwarded::put_back;
 use crate::engine::receive::Incoming;
 use crate::engine::records::{InboxItem, SessionKey};
 use crate::env::Env;
-use crate::error::{Error, Misuse};
+use crate::error::{Error, Malformed, Misuse};
 use crate::jid::BareJid;
 use crate::session::{Context as Bound, KemPolicy, Session, StanzaKind};
 use crate::stanza::{
-    Body, Content, Control, Element, Node, envelope, is_for_servers, is_from_servers, write_stanza,
+    Body, Content, Control, Element, Node, envelope, is_for_servers, is_from_servers, parse, write_stanza,
 };
 use crate::step::{Context, Effect, Inbound, InboxId, Protection, Via};
 use crate::suite::{Level, Suite, SuiteId};
@@ -69,8 +69,14 @@ impl Draft<'_> {
         if let Some(outer) = incoming.outer {
             stanza = put_back(outer, stanza);
         }
+        let stanza = write_stanza(&stanza);
+        // Written out it may be over a bound that it was within as it came; nobody could read it.
+        if parse(&stanza).is_err() {
+            self.reject(Some(&incoming.sender), Malformed::TooLarge);
+            return Ok(true);
+        }
         let item = InboxItem {
-            stanza: write_stanza(&stanza),
+            stanza,
             suite: suite.id.0,
             level: suite.level.0,
             one_time: session.used_one_time_prekey(),

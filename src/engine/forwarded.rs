@@ -34,9 +34,25 @@ fn via(wrapper: &Element<'_>) -> Option<Via> {
     }
 }
 
-/// `outer` with `message` where the copied message was.
+/// `outer` with `message` where the copied message was, and of the rest only what makes it a copy: whatever else the
+/// server put beside it would look as if it had been protected.
 pub(super) fn put_back<'a>(outer: &Element<'a>, message: Element<'a>) -> Element<'a> {
     let mut outer = outer.clone();
+    let is = |node: &Node<'_>, wanted: &dyn Fn(&Element<'_>) -> bool| match node {
+        Node::Element(element) => wanted(element),
+        Node::Text(_) => false,
+    };
+    outer.children.retain(|node| is(node, &|child| via(child).is_some()));
+    outer.children.truncate(1);
+    for wrapper in elements_mut(&mut outer) {
+        wrapper.children.retain(|node| is(node, &|child| child.is(FORWARD, "forwarded")));
+        wrapper.children.truncate(1);
+        for forwarded in elements_mut(wrapper) {
+            let kept =
+                |child: &Element<'_>| child.is(CLIENT_NS, "message") || child.is("urn:xmpp:delay", "delay");
+            forwarded.children.retain(|node| is(node, &kept));
+        }
+    }
     let wrapper = elements_mut(&mut outer).find(|child| via(child).is_some());
     let forwarded =
         wrapper.and_then(|child| elements_mut(child).find(|child| child.is(FORWARD, "forwarded")));

@@ -21,6 +21,9 @@ const GIVE_UP: Duration = Duration::from_secs(7 * 24 * 3600);
 /// A stanza that the policy may yet send in clear waits at most so long for the peer's keys.
 pub(super) const UNDECIDED: Duration = Duration::from_secs(60);
 
+/// Room for addresses and for the copy that a carbon or an archive makes of a stanza.
+const MARGIN: usize = 8_192;
+
 /// How far a stanza has come.
 pub(super) enum Attempt {
     Sent,
@@ -304,6 +307,10 @@ impl Draft<'_> {
         let Ok(content) = content.encode(self.config.padding) else {
             return Ok(Attempt::Fail(SendError::TooLarge));
         };
+        // The other side writes it out again: escaping makes one byte five, and servers add a little.
+        if content.len() > MAX_STANZA / 8 && write_stanza(element).len() > MAX_STANZA - MARGIN {
+            return Ok(Attempt::Fail(SendError::TooLarge));
+        }
         let kind = element.attr("type");
         let bytes = match self.seal(to, kind, targets, &content)? {
             Ok(bytes) => bytes,

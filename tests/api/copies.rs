@@ -1,6 +1,9 @@
 //! Carbons and archive results.
 
-use xmpp_e2e::{Misbehaviour, Tree, Via};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use xmpp_e2e::{Malformed, Misbehaviour, SendError, Tree, TreeBuilder, Via, Visitor};
 
 use super::*;
 
@@ -211,4 +214,102 @@ fn a_tree_is_as_good_as_text() {
     let received = Tree::parse(&from).unwrap();
     let effects = world.with(BOB, |device, _, env| apply(device, env, Input::ReceivedTree(&received)));
     assert!(delivered(&effects).unwrap().0.contains("<body>as a tree</body>"));
+}
+
+#[test]
+fn what_servers_put_beside_a_copy_is_not_delivered() {
+    let mut world = talking(10);
+    let stanza = on_its_way(&mut world, "true");
+    let copy = result(&stanza, "").replacen("<result ", "<body>forged</body><result ", 1);
+    let copy = copy.replacen("</forwarded>", "<body>forged</body></forwarded>", 1);
+    let (outer, _) = delivered(&take(&mut world, &copy)).unwrap();
+    assert!(outer.contains("<body>true</body>") && !outer.contains("forged"), "{outer}");
+    assert!(outer.contains("stamp='2026-01-01T00:00:00Z'"), "{outer}");
+}
+
+#[test]
+fn what_could_not_be_read_again_is_refused_and_does_not_come_back() {
+    let mut world = talking(11);
+    let deep = format!("{}{}", "<x xmlns='urn:x'>".repeat(62), "</x>".repeat(62));
+    let message = format!("<message to='{ALICE_JID}' type='chat' id='d'>{deep}</message>");
+    world.with(BOB, |device, server, env| device.hand_in(server, env, &message, Need::Policy));
+    let stanza = world.with(ALICE, |device, server, _| server.receive(&device.full_jid)).unwrap();
+    let effects = take(&mut world, &result(&stanza, ""));
+    let refused = Reason::from(Malformed::TooLarge);
+    assert!(
+        matches!(&events(&effects)[..], [Event::Rejected { reason, .. }] if *reason == refused),
+        "{effects:?}"
+    );
+    assert!(delivered(&effects).is_none());
+    world.crash(ALICE);
+    world.restart(ALICE);
+    world.connect(ALICE);
+    world.say(BOB, ALICE_JID, "and on");
+    world.run();
+    assert_eq!(bodies(&world, ALICE), ["and on"]);
+}
+
+#[test]
+fn a_text_that_grows_over_the_bound_is_not_sent() {
+    let mut world = talking(12);
+    let token = world.say(ALICE, BOB_JID, &"&amp;".repeat(52_500));
+    assert_eq!(ends(&world, ALICE, token), [xmpp_e2e_testkit::device::End::Failed(SendError::TooLarge)]);
+}
+
+/// Builds what it is told, with an element more that is larger written than counted.
+#[derive(Default)]
+struct WithMany(TreeBuilder<'static>, usize);
+
+impl Visitor for WithMany {
+    fn start(&mut self, ns: &str, name: &str) {
+        self.0.start(ns.to_owned(), name.to_owned()).unwrap();
+        self.1 += 1;
+    }
+
+    fn attribute(&mut self, ns: Option<&str>, name: &str, value: &str) {
+        self.0.attribute(ns.map(|ns| ns.to_owned().into()), name.to_owned(), value.to_owned()).unwrap();
+    }
+
+    fn text(&mut self, text: &str) {
+        self.0.text(text.to_owned()).unwrap();
+    }
+
+    fn end(&mut self) {
+        self.1 -= 1;
+        if self.1 == 0 {
+            self.0.start("urn:x", "x").unwrap();
+            for i in 0..20 {
+                self.0.attribute(Some(format!("urn:{i}").into()), "a", "").unwrap();
+            }
+            self.0.end().unwrap();
+        }
+        self.0.end().unwrap();
+    }
+}
+
+#[test]
+fn a_first_flight_that_could_not_be_read_again_is_refused() {
+    let mut world = World::pair(13);
+    let caught = Rc::new(RefCell::new(Vec::new()));
+    let of_server = caught.clone();
+    world.server.tamper = Some(Box::new(move |to, stanza| {
+        if to.starts_with("alice") && stanza.contains("<e ") {
+            of_server.borrow_mut().push(stanza);
+            return Vec::new();
+        }
+        vec![stanza]
+    }));
+    let _ = world.say(BOB, ALICE_JID, "first");
+    world.run();
+    let flight = caught.borrow_mut().remove(0);
+    let mut building = WithMany::default();
+    Tree::parse(&flight).unwrap().walk(&mut building);
+    let tree = building.0.finish().unwrap();
+    let effects = world.with(ALICE, |device, _, env| apply(device, env, Input::ReceivedTree(&tree)));
+    assert!(matches!(&events(&effects)[..], [Event::Rejected { .. }]), "{effects:?}");
+    // As it was sent it is read.
+    world.server.tamper = None;
+    world.with(ALICE, |device, server, _| server.inject(&device.full_jid, flight));
+    world.run();
+    assert_eq!(bodies(&world, ALICE), ["first"]);
 }

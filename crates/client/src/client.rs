@@ -13,7 +13,7 @@ use xmpp_e2e::rand_core::UnwrapErr;
 use xmpp_e2e::suite::Suites;
 use xmpp_e2e::{
     AgentReply, Command, Effect, Engine, Env, InboxId, Input, LocalAgent, Misuse, Need, Outlook, SendError,
-    Timestamp, Token,
+    Timestamp, Token, Waiting,
 };
 use xmpp_e2e_minidom::{from_tree, to_tree};
 use zeroize::Zeroizing;
@@ -46,6 +46,7 @@ pub(crate) const OWN_TOKENS: u64 = 1 << 63;
 ///
 /// Everything happens inside [`next`](Self::next); what else is called only prepares. Dropping the future of
 /// `next` loses nothing.
+#[expect(clippy::struct_excessive_bools, reason = "of the session, the user and the server, each by itself")]
 pub struct Client<S: Storage> {
     pub(crate) config: Config,
     pub(crate) login: Login,
@@ -63,6 +64,8 @@ pub struct Client<S: Storage> {
     pub(crate) requests: BTreeMap<String, Request>,
     pub(crate) presence: Option<Element>,
     pub(crate) active: bool,
+    /// Whether what comes is before the server's count.
+    pub(crate) uncounted: bool,
     /// Whether this session has come to sending presence.
     pub(crate) begun: bool,
     /// Whether what follows presence is still to be done.
@@ -72,6 +75,8 @@ pub struct Client<S: Storage> {
     pub(crate) held: VecDeque<Element>,
     backlog: VecDeque<Sent>,
     attempts: u32,
+    /// When bytes came last that were no XML.
+    unreadable: Option<Instant>,
     numbers: u64,
 }
 
@@ -160,12 +165,14 @@ impl<S: Storage> Client<S> {
             requests: BTreeMap::new(),
             presence: Some(Element::bare("presence", crate::wire::CLIENT)),
             active: true,
+            uncounted: false,
             begun: false,
             unread: false,
             archive: Archive { last, ..Archive::default() },
             held: VecDeque::new(),
             backlog: VecDeque::new(),
             attempts: 0,
+            unreadable: None,
             numbers: 0,
         };
         client.tell_roster()?;
@@ -177,6 +184,16 @@ impl<S: Storage> Client<S> {
     /// # Errors
     /// [`Error`]: the client stops.
     pub async fn next(&mut self) -> Result<Event, Error<S::Error>> {
+        let result = self.advance().await;
+        if result.is_err() {
+            // What had failed would be counted as handled with the next stanza.
+            self.link = Link::Closed;
+            self.queue.clear();
+        }
+        result
+    }
+
+    async fn advance(&mut self) -> Result<Event, Error<S::Error>> {
         loop {
             while let Some(queued) = self.queue.pop_front() {
                 match queued {
@@ -350,6 +367,18 @@ impl<S: Storage> Client<S> {
         inputs: impl IntoIterator<Item = Input<'i>>,
         subject: Subject<'_>,
     ) -> Result<(), Error<S::Error>> {
+        let result = self.try_step(inputs, subject);
+        if matches!(result, Err(Error::Storage(_) | Error::Stored(_))) {
+            self.link = Link::Closed;
+        }
+        result
+    }
+
+    fn try_step<'i>(
+        &mut self,
+        inputs: impl IntoIterator<Item = Input<'i>>,
+        subject: Subject<'_>,
+    ) -> Result<(), Error<S::Error>> {
         let mut inputs = inputs.into_iter();
         let Some(first) = inputs.next() else { return Ok(()) };
         let mut env = Env { now: now(), rng: &mut self.rng };
@@ -380,10 +409,11 @@ impl<S: Storage> Client<S> {
             Effect::Pass => match subject {
                 Subject::Came(stanza) => self.passed(stanza)?,
                 Subject::HandedIn(stanza, token) => {
-                    let kept = self.send_clear(stanza.clone(), token);
+                    let became = self.send_clear(stanza.clone(), token);
                     if !own(token) {
-                        let full = Event::Failed { token, why: SendError::Full };
-                        self.tell(if kept { Event::Clear { token } } else { full });
+                        self.tell(became);
+                    } else if stanza.name() == "presence" {
+                        self.presence_sent()?;
                     }
                 }
                 Subject::Nothing => {}
@@ -402,9 +432,14 @@ impl<S: Storage> Client<S> {
                 }
             }
             Effect::Deliver { id, stanza, protection, context, again } => {
-                let tree = stanza.tree().map_err(|_| Error::Stored("a stanza"))?;
-                let stanza = from_tree(&tree).map_err(|_| Error::Stored("a stanza"))?;
-                self.tell(Event::Delivered { id, stanza, protection, context, again });
+                match stanza.tree().and_then(|tree| from_tree(&tree)) {
+                    Ok(stanza) => self.tell(Event::Delivered { id, stanza, protection, context, again }),
+                    // It would come again for ever.
+                    Err(malformed) => {
+                        self.fault(Fault::Refused(Some(malformed)));
+                        self.step([Input::Taken(id)], Subject::Nothing)?;
+                    }
+                }
             }
             Effect::Ask(request) => match &self.agent {
                 Some(agent) => replies.push(agent.answer(&request)),
@@ -414,24 +449,31 @@ impl<S: Storage> Client<S> {
             Effect::Sent { token, coverage } if !own(token) => self.tell(Event::Sent { token, coverage }),
             Effect::Waiting { token, why } if !own(token) => self.tell(Event::Waiting { token, why }),
             Effect::Failed { token, why } if !own(token) => self.tell(Event::Failed { token, why }),
+            // The client's own presence: what follows it must not wait for it.
+            Effect::Failed { .. } => self.presence_sent()?,
             _ => {}
         }
         Ok(())
     }
 
-    /// Whether it goes out, now or with the next session; a message that does not is not silently gone.
-    fn send_clear(&mut self, stanza: Element, token: Token) -> bool {
+    /// What became of a stanza that goes out in clear. A message without a stream waits here, and is handed to the
+    /// engine again before it is written: the contact may encrypt by then.
+    fn send_clear(&mut self, stanza: Element, token: Token) -> Event {
         let message = stanza.name() == "message";
         let sent = Sent { stanza, id: None, token: Some(token).filter(|token| token.0 < OWN_TOKENS) };
         // While the archive is read, what waited for the connection waits still; nothing overtakes it.
         if self.is_online() && (!message || self.backlog.is_empty()) {
             self.out.push_back(Out::Stanza(sent));
-        } else if message && self.backlog.len() < MAX_BACKLOG {
-            self.backlog.push_back(sent);
-        } else {
-            return !message;
+            return Event::Clear { token };
         }
-        true
+        if !message {
+            return Event::Failed { token, why: SendError::Cancelled };
+        }
+        if self.backlog.len() >= MAX_BACKLOG {
+            return Event::Failed { token, why: SendError::Full };
+        }
+        self.backlog.push_back(sent);
+        Event::Waiting { token, why: Waiting::Connection }
     }
 
     /// Puts a stanza of the client's own on the stream, if there is one.
@@ -446,6 +488,11 @@ impl<S: Storage> Client<S> {
         self.out.push_back(Out::Other(element));
     }
 
+    /// Puts what is not counted on the stream, before all that waits to be written.
+    pub(crate) fn write_first(&mut self, element: Element) {
+        self.out.push_front(Out::Other(element));
+    }
+
     /// The session goes on: what the server has not handled comes first, then what was not written.
     pub(crate) fn write_again(&mut self) {
         let unwritten =
@@ -454,8 +501,12 @@ impl<S: Storage> Client<S> {
     }
 
     /// What waited in clear for a connection.
-    pub(crate) fn write_backlog(&mut self) {
-        self.out.extend(self.backlog.drain(..).map(Out::Stanza));
+    pub(crate) fn write_backlog(&mut self) -> Result<(), Error<S::Error>> {
+        for Sent { stanza, token, .. } in core::mem::take(&mut self.backlog) {
+            let token = token.unwrap_or_else(|| Token(OWN_TOKENS | self.number()));
+            self.send(&stanza, token, Need::Policy)?;
+        }
+        Ok(())
     }
 
     pub(crate) fn tell(&mut self, event: Event) {
@@ -469,7 +520,9 @@ impl<S: Storage> Client<S> {
     /// Once all events so far have been given, the stanza that caused them counts as handled.
     pub(crate) fn handled_then(&mut self, seen: Option<String>) {
         self.queue.extend(seen.map(Queued::Seen));
-        self.queue.push_back(Queued::Handled);
+        if !self.uncounted {
+            self.queue.push_back(Queued::Handled);
+        }
     }
 
     pub(crate) fn number(&mut self) -> u64 {
@@ -545,7 +598,7 @@ mod tests {
             client.send(&hello, Token(token), Need::Policy).unwrap();
         }
         for token in 0..MAX_BACKLOG as u64 {
-            assert!(matches!(client.next().await, Ok(Event::Clear { token: Token(n) }) if n == token));
+            assert!(matches!(client.next().await, Ok(Event::Waiting { token: Token(n), .. }) if n == token));
         }
         let last = client.next().await;
         assert!(matches!(last, Ok(Event::Failed { token: Token(_), why: SendError::Full })), "{last:?}");

@@ -24,6 +24,9 @@ const BIND: &str = "urn:ietf:params:xml:ns:xmpp-bind";
 /// From the first packet to the bound stream. Servers that limit rates take their time.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Stanzas that come before the session is ready: somebody may know the resource.
+const MAX_EARLY: usize = 64;
+
 /// How the server is reached.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -218,6 +221,9 @@ async fn expect(
     loop {
         match stream.next().await {
             Some(Ok(Incoming::Element(element))) if wanted(&element) => return Ok(element),
+            Some(Ok(_)) if early.len() >= MAX_EARLY => {
+                return Err(ConnectError::other("the server talks too much"));
+            }
             Some(Ok(other)) => early.push(other),
             Some(Err(ReadError::SoftTimeout)) => {}
             Some(Err(ReadError::HardError(error))) => return Err(error.into()),

@@ -65,7 +65,8 @@ pub enum Event {
         /// Why.
         why: SendError,
     },
-    /// A stanza went out in clear, as the policy allows: nobody could have read it otherwise.
+    /// A stanza goes out in clear on this stream, as the policy allows: nobody could have read it otherwise. It may be
+    /// told again, if the stream was lost and the stanza goes out anew.
     Clear {
         /// The stanza's token.
         token: Token,

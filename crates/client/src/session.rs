@@ -67,7 +67,7 @@ impl<S: Storage> Client<S> {
                 self.acknowledged(h, true)?;
                 self.write_again();
                 if self.begun {
-                    self.write_backlog();
+                    self.write_backlog()?;
                 }
                 (self.full_jid.clone(), true)
             }
@@ -93,10 +93,11 @@ impl<S: Storage> Client<S> {
         if !resumed {
             self.begin();
         }
-        for incoming in early {
-            self.came(incoming)?;
-        }
-        Ok(())
+        // The server counts from where it said so, which was behind these.
+        self.uncounted = true;
+        let taken = early.into_iter().try_for_each(|incoming| self.came(incoming));
+        self.uncounted = false;
+        taken
     }
 
     /// What a new session starts with. Then comes presence, and then the archive: what arrives before presence is
@@ -169,7 +170,7 @@ impl<S: Storage> Client<S> {
                 name => {
                     // What lies between would be skipped.
                     let settled = self.begun && !self.unread && self.archive.reading.is_none();
-                    if !settled && self.held.len() < MAX_HELD {
+                    if !settled && !self.uncounted && self.held.len() < MAX_HELD {
                         self.held.push_back(stanza.clone());
                         return Ok(());
                     }
@@ -313,7 +314,8 @@ impl<S: Storage> Client<S> {
         let unknown = |iq: &Element| {
             iq.get_child("error", CLIENT).is_some_and(|error| error.has_child("item-not-found", STANZAS))
         };
-        if iq.is_some_and(unknown) && !probe {
+        let known = self.archive.last.as_deref().is_some_and(|last| !last.is_empty());
+        if iq.is_some_and(unknown) && !probe && known {
             self.fault(Fault::HistoryGap);
             self.archive.last = Some(String::new());
             self.read_archive();
@@ -338,7 +340,7 @@ impl<S: Storage> Client<S> {
     fn present(&mut self) -> Result<(), Error<S::Error>> {
         self.begun = true;
         self.unread = true;
-        self.write_backlog();
+        self.write_backlog()?;
         self.send_presence()?;
         if self.presence.is_none() { self.presence_sent() } else { Ok(()) }
     }
@@ -357,6 +359,13 @@ impl<S: Storage> Client<S> {
 
     /// The archive has been read: now for what was held back.
     fn caught_up(&mut self, messages: usize, read: &BTreeSet<String>) -> Result<(), Error<S::Error>> {
+        self.release(read)?;
+        self.tell(Event::CaughtUp { messages });
+        Ok(())
+    }
+
+    /// Hands over what was held back, but for what was `read` in the archive.
+    pub(crate) fn release(&mut self, read: &BTreeSet<String>) -> Result<(), Error<S::Error>> {
         for stanza in core::mem::take(&mut self.held) {
             match archive::name(&stanza, &self.login.account) {
                 Some(Name::Live(id)) if read.contains(&id) => self.handled_then(None),
@@ -364,7 +373,6 @@ impl<S: Storage> Client<S> {
                 Some(Name::Result { .. }) | None => self.take(&stanza, None)?,
             }
         }
-        self.tell(Event::CaughtUp { messages });
         Ok(())
     }
 
@@ -431,11 +439,11 @@ impl<S: Storage> Client<S> {
         let open = self.requests.values().any(|request| matches!(request.purpose, Purpose::Ping(_)));
         if !open {
             let domain = self.login.account.rsplit('@').next().unwrap_or_default().to_owned();
-            let count = self.outstanding();
+            let count = self.sm.outstanding();
             let (_, ping) =
                 self.register("get", Some(&domain), Element::bare("ping", PING), Purpose::Ping(count));
             // Nothing acknowledges the ping itself.
-            self.write_uncounted(ping);
+            self.write_first(ping);
         }
     }
 

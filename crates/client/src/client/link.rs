@@ -1,15 +1,16 @@
 //! The connection of a client: made, written to, read from, lost and made again.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::{Sink, Stream as _};
 use minidom::{Element, rxml};
 use tokio::time::Instant;
 use tokio_xmpp::xmlstream::ReadError;
-use xmpp_e2e::Input;
+use xmpp_e2e::{Input, SendError};
 
 use super::{Client, MAX_BACKLOG, Subject, now};
 use crate::config::Config;
@@ -19,6 +20,9 @@ use crate::sm::{Sent, StreamManagement};
 use crate::storage::Storage;
 use crate::wire::Incoming;
 use crate::xml::SM;
+
+/// The pause where unreadable bytes come again soon after the last.
+const UNREADABLE_PAUSE: Duration = Duration::from_secs(10);
 
 /// The connection.
 pub(super) enum Link {
@@ -59,12 +63,21 @@ impl<S: Storage> Client<S> {
         if !is_bad_xml(error) {
             return self.lost(Some(error.to_string()));
         }
+        // Out of order is better than acknowledged and gone.
+        self.release(&BTreeSet::new())?;
         self.fault(Fault::Unreadable);
         // It would come again and again; so it counts as handled. A server that had counted nothing there refuses
         // the resumption, and all is well too.
         self.handled_then(None);
         self.lost(Some("unreadable".to_owned()))?;
-        self.link = Link::Down { until: Instant::now() };
+        // At once, but not again and again.
+        let pause = if self.unreadable.is_some_and(|at| at.elapsed() < UNREADABLE_PAUSE) {
+            UNREADABLE_PAUSE
+        } else {
+            Duration::ZERO
+        };
+        self.unreadable = Some(Instant::now());
+        self.link = Link::Down { until: Instant::now() + pause };
         Ok(())
     }
 
@@ -98,7 +111,11 @@ impl<S: Storage> Client<S> {
         let again = lost.chain(unwritten).filter(|sent| sent.id.is_none() && sent.stanza.name() == "message");
         let mut again: VecDeque<Sent> = again.collect();
         again.append(&mut self.backlog);
-        again.truncate(MAX_BACKLOG);
+        for token in
+            again.drain(MAX_BACKLOG.min(again.len())..).filter_map(|sent| sent.token).collect::<Vec<_>>()
+        {
+            self.tell(Event::Failed { token, why: SendError::Full });
+        }
         self.backlog = again;
     }
 
