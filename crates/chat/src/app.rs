@@ -29,6 +29,10 @@ const LINES: usize = 16;
 /// takes a thousand.
 const MAX_OPEN: usize = 500;
 
+/// How often the program looks at its end whether the server has acknowledged all. Of stanzas that are no messages it
+/// is told nothing.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// Tokens of what is not kept are from here on. The store counts up to it.
 const OTHER_TOKENS: u64 = 1 << 62;
 
@@ -162,7 +166,7 @@ impl App {
             let happened = tokio::select! {
                 event = self.client.next() => Happened::Event(event),
                 line = lines.recv(), if reading => Happened::Line(line),
-                () = until(quit), if quit.is_some() => Happened::Late,
+                () = until(quit.map(|quit| quit.min(Instant::now() + LOOK))), if quit.is_some() => Happened::Late,
             };
             match happened {
                 Happened::Event(event) => self.event(event.map_err(stop)?)?,
@@ -174,6 +178,7 @@ impl App {
                     self.reads = true;
                     self.command(Command::Quit)?;
                 }
+                Happened::Late if quit.is_some_and(|quit| Instant::now() < quit) => {}
                 Happened::Late => break,
             }
         }
