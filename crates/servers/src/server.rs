@@ -114,6 +114,12 @@ impl Servers {
         format!("{}.{host}:5222", self.net)
     }
 
+    /// The certificate that signed those of all servers.
+    #[must_use]
+    pub fn authority(&self) -> PathBuf {
+        self.state.join("ca/ca.pem")
+    }
+
     /// Says what PEP shall do from now on.
     ///
     /// # Panics

@@ -69,6 +69,22 @@ const SCHEMA: &str = "
     CREATE UNIQUE INDEX entry_once ON entry (account, log, once) WHERE once IS NOT NULL;
 ";
 
+/// Applies the settings. Another process that has just made the file may hold it: `SQLite` does not wait then, for the
+/// change of the journal.
+fn set_up(connection: &Connection) -> Result<(), Error> {
+    let pause = Duration::from_millis(20);
+    let mut left = PATIENCE;
+    loop {
+        match connection.execute_batch(SETTINGS).map_err(Error::from) {
+            Err(Error::Busy) if !left.is_zero() => {
+                std::thread::sleep(pause);
+                left = left.saturating_sub(pause);
+            }
+            result => return result,
+        }
+    }
+}
+
 /// An open file, shared by the accounts in it.
 pub(crate) struct File {
     connection: Mutex<Connection>,
@@ -85,7 +101,7 @@ impl File {
         connection.busy_timeout(PATIENCE)?;
         // Nothing is written to a file before it is known whose it is.
         let known = identify(&connection.transaction()?)?;
-        connection.execute_batch(SETTINGS)?;
+        set_up(&connection)?;
         if !known {
             lay_out(&mut connection, key)?;
         }

@@ -9,6 +9,7 @@ mod conversation;
 mod kills;
 mod limits;
 mod pep;
+mod tls;
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -31,6 +32,7 @@ fn tests() -> Tests {
     chat::add_tests(&mut all);
     bad::add_tests(&mut all);
     pep::add_tests(&mut all);
+    tls::add_tests(&mut all);
     limits::add_tests(&mut all);
     all
 }
