@@ -249,16 +249,17 @@ pub enum Protection {
 }
 
 /// How a message came to this device.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, TlsDeserializeBytes, TlsSerialize, TlsSize)]
 #[non_exhaustive]
+#[repr(u8)]
 pub enum Via {
     /// From an archive (XEP-0313): the delivered stanza is the result, with the message in its place.
-    Archive,
+    Archive = 2,
     /// As a carbon (XEP-0280): the delivered stanza is the carbon, with the message in its place.
-    Carbon,
+    Carbon = 1,
     /// By itself.
     #[default]
-    Stream,
+    Stream = 0,
 }
 
 /// What is known of a delivered stanza besides its content. All of it but `via` is authenticated.

@@ -12,7 +12,7 @@ use crate::session::{Context as Bound, KemPolicy, Session, StanzaKind};
 use crate::stanza::{
     Body, Content, Control, Element, Node, envelope, is_for_servers, is_from_servers, parse, write_stanza,
 };
-use crate::step::{Context, Effect, Inbound, InboxId, Protection, Via};
+use crate::step::{Context, Effect, Inbound, InboxId, Protection};
 use crate::suite::{Level, Suite, SuiteId};
 use crate::wire::to_base64;
 
@@ -85,11 +85,7 @@ impl Draft<'_> {
             addressed: incoming.addressed.clone(),
             sent: time,
             id_protected,
-            via: match incoming.via {
-                Via::Stream => 0,
-                Via::Carbon => 1,
-                Via::Archive => 2,
-            },
+            via: incoming.via,
         };
         if self.state.inbox.len() >= MAX_INBOX {
             return Err(Misuse::InboxFull.into());
@@ -197,11 +193,7 @@ fn deliver(id: u64, item: &InboxItem, again: bool) -> Effect {
             addressed: item.addressed.clone(),
             sent: item.sent,
             id_protected: item.id_protected,
-            via: match item.via {
-                1 => Via::Carbon,
-                2 => Via::Archive,
-                _ => Via::Stream,
-            },
+            via: item.via,
         },
         again,
     }

@@ -11,7 +11,7 @@ use crate::identity::Digest;
 use crate::jid::BareJid;
 use crate::secret::Secret;
 use crate::session::{Session, SkippedBlock};
-use crate::step::PublishFault;
+use crate::step::{PublishFault, Via};
 use crate::store::table::{Key, Record};
 use crate::wire::{self, Bytes, Undecodable};
 
@@ -403,7 +403,7 @@ pub(crate) struct InboxItem {
     pub(crate) sent: Timestamp,
     #[tls_codec(with = "crate::wire::flag")]
     pub(crate) id_protected: bool,
-    pub(crate) via: u8,
+    pub(crate) via: Via,
 }
 
 record!(InboxItem, 11, u64);

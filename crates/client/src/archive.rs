@@ -12,6 +12,8 @@ const PAGE: usize = 50;
 /// How far the archive has been read.
 #[derive(Debug, Default)]
 pub(crate) struct Archive {
+    /// Whether the server has one.
+    pub(crate) offered: bool,
     /// The archive's id of the last message dealt with; empty if all are new, none if all are older than this
     /// device.
     pub(crate) last: Option<String>,

@@ -1,5 +1,6 @@
 //! The client: what an application calls, and the loop below it.
 
+mod effects;
 mod link;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -12,23 +13,22 @@ use tokio_xmpp::xmlstream::ReadError;
 use xmpp_e2e::rand_core::UnwrapErr;
 use xmpp_e2e::suite::Suites;
 use xmpp_e2e::{
-    AgentReply, Command, Effect, Engine, Env, InboxId, Input, LocalAgent, Misuse, Need, Outlook, SendError,
-    Timestamp, Token, Waiting,
+    AgentReply, Command, Engine, InboxId, Input, LocalAgent, Misuse, Need, Outlook, Timestamp, Token,
 };
-use xmpp_e2e_minidom::{from_tree, to_tree};
+use xmpp_e2e_minidom::to_tree;
 use zeroize::Zeroizing;
 
 use link::{Happened, Link, Out};
 
 use crate::archive::Archive;
 use crate::config::{Agent, Config};
-use crate::connect::{ConnectError, Login};
+use crate::connect::{ConnectError, Login, Offers};
 use crate::event::{Error, Event, Fault, Offline};
 use crate::roster::Roster;
-use crate::session::{Features, Request};
+use crate::session::Request;
 use crate::sm::{Sent, StreamManagement};
 use crate::storage::Storage;
-use crate::xml::{CSI, SM, element, set};
+use crate::xml::{CSI, SM, element};
 
 /// Where the agent's keys are kept, and the rest that a client notes.
 const AGENT: &str = "agent";
@@ -55,7 +55,7 @@ pub struct Client<S: Storage> {
     pub(crate) storage: S,
     rng: UnwrapErr<SysRng>,
     pub(crate) roster: Roster,
-    pub(crate) features: Features,
+    pub(crate) offers: Offers,
     link: Link,
     pub(crate) full_jid: String,
     pub(crate) sm: StreamManagement,
@@ -156,7 +156,7 @@ impl<S: Storage> Client<S> {
             storage,
             rng,
             roster,
-            features: Features::default(),
+            offers: Offers::default(),
             link: Link::Down { until: Instant::now() },
             full_jid: String::new(),
             sm: StreamManagement::default(),
@@ -215,10 +215,7 @@ impl<S: Storage> Client<S> {
             match happened {
                 Happened::Timer => self.timer()?,
                 Happened::Connected(Ok(connected)) => self.connected(*connected)?,
-                Happened::Connected(Err(ConnectError::Credentials)) => {
-                    self.link = Link::Closed;
-                    return Err(Error::Credentials);
-                }
+                Happened::Connected(Err(ConnectError::Credentials)) => return Err(Error::Credentials),
                 Happened::Connected(Err(error)) => self.pause(Offline::Connect(error)),
                 Happened::Came(Some(Ok(incoming))) => self.came(incoming)?,
                 Happened::Came(Some(Err(ReadError::SoftTimeout))) => self.probe(),
@@ -341,8 +338,7 @@ impl<S: Storage> Client<S> {
     pub async fn close(&mut self) -> Result<(), Error<S::Error>> {
         self.save_archive()?;
         if let Link::Up { stream, .. } = &mut self.link {
-            let mut unavailable = Element::bare("presence", crate::wire::CLIENT);
-            set(&mut unavailable, "type", "unavailable");
+            let unavailable = crate::xml::unavailable();
             let handled = element(SM, "a", &[("h", &self.sm.h().to_string())]);
             // What was given last counts only with the next call of `next`, which does not come.
             let counted = self.sm.on && self.queue.is_empty() && self.held.is_empty();
@@ -359,121 +355,6 @@ impl<S: Storage> Client<S> {
         }
         self.link = Link::Closed;
         self.step([Input::Disconnected], Subject::Nothing)
-    }
-
-    /// Takes inputs as one step, and carries out its effects.
-    pub(crate) fn step<'i>(
-        &mut self,
-        inputs: impl IntoIterator<Item = Input<'i>>,
-        subject: Subject<'_>,
-    ) -> Result<(), Error<S::Error>> {
-        let result = self.try_step(inputs, subject);
-        if matches!(result, Err(Error::Storage(_) | Error::Stored(_))) {
-            self.link = Link::Closed;
-        }
-        result
-    }
-
-    fn try_step<'i>(
-        &mut self,
-        inputs: impl IntoIterator<Item = Input<'i>>,
-        subject: Subject<'_>,
-    ) -> Result<(), Error<S::Error>> {
-        let mut inputs = inputs.into_iter();
-        let Some(first) = inputs.next() else { return Ok(()) };
-        let mut env = Env { now: now(), rng: &mut self.rng };
-        let mut step = self.engine.handle(&mut env, first).map_err(misuse)?;
-        for input in inputs {
-            step = step.also(&mut env, input).map_err(misuse)?;
-        }
-        let storage = &mut self.storage;
-        let effects = step.persist(|batch| storage.apply(batch)).map_err(Error::Storage)?;
-        let mut replies = Vec::new();
-        for effect in effects {
-            self.carry_out(effect, subject, &mut replies)?;
-        }
-        for reply in &replies {
-            self.step([Input::Agent(reply)], Subject::Nothing)?;
-        }
-        Ok(())
-    }
-
-    fn carry_out(
-        &mut self,
-        effect: Effect,
-        subject: Subject<'_>,
-        replies: &mut Vec<AgentReply>,
-    ) -> Result<(), Error<S::Error>> {
-        let own = |token: Token| token.0 >= OWN_TOKENS;
-        match effect {
-            Effect::Pass => match subject {
-                Subject::Came(stanza) => self.passed(stanza)?,
-                Subject::HandedIn(stanza, token) => {
-                    let became = self.send_clear(stanza.clone(), token);
-                    if !own(token) {
-                        self.tell(became);
-                    } else if stanza.name() == "presence" {
-                        self.presence_sent()?;
-                    }
-                }
-                Subject::Nothing => {}
-            },
-            Effect::Send { id, token, stanza } => {
-                let tree = stanza.tree().map_err(|_| Error::Stored("a stanza"))?;
-                let stanza = from_tree(&tree).map_err(|_| Error::Stored("a stanza"))?;
-                // Without a stream it comes again with the next one.
-                if self.is_online() {
-                    let present = stanza.name() == "presence" && stanza.attr("to").is_none();
-                    let token = token.filter(|token| !own(*token));
-                    self.out.push_back(Out::Stanza(Sent { stanza, id: Some(id), token }));
-                    if present {
-                        self.presence_sent()?;
-                    }
-                }
-            }
-            Effect::Deliver { id, stanza, protection, context, again } => {
-                match stanza.tree().and_then(|tree| from_tree(&tree)) {
-                    Ok(stanza) => self.tell(Event::Delivered { id, stanza, protection, context, again }),
-                    // It would come again for ever.
-                    Err(malformed) => {
-                        self.fault(Fault::Refused(Some(malformed)));
-                        self.step([Input::Taken(id)], Subject::Nothing)?;
-                    }
-                }
-            }
-            Effect::Ask(request) => match &self.agent {
-                Some(agent) => replies.push(agent.answer(&request)),
-                None => self.tell(Event::Ask(request)),
-            },
-            Effect::Notify(event) => self.tell(Event::Security(event)),
-            Effect::Sent { token, coverage } if !own(token) => self.tell(Event::Sent { token, coverage }),
-            Effect::Waiting { token, why } if !own(token) => self.tell(Event::Waiting { token, why }),
-            Effect::Failed { token, why } if !own(token) => self.tell(Event::Failed { token, why }),
-            // The client's own presence: what follows it must not wait for it.
-            Effect::Failed { .. } => self.presence_sent()?,
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// What became of a stanza that goes out in clear. A message without a stream waits here, and is handed to the
-    /// engine again before it is written: the contact may encrypt by then.
-    fn send_clear(&mut self, stanza: Element, token: Token) -> Event {
-        let message = stanza.name() == "message";
-        let sent = Sent { stanza, id: None, token: Some(token).filter(|token| token.0 < OWN_TOKENS) };
-        // While the archive is read, what waited for the connection waits still; nothing overtakes it.
-        if self.is_online() && (!message || self.backlog.is_empty()) {
-            self.out.push_back(Out::Stanza(sent));
-            return Event::Clear { token };
-        }
-        if !message {
-            return Event::Failed { token, why: SendError::Cancelled };
-        }
-        if self.backlog.len() >= MAX_BACKLOG {
-            return Event::Failed { token, why: SendError::Full };
-        }
-        self.backlog.push_back(sent);
-        Event::Waiting { token, why: Waiting::Connection }
     }
 
     /// Puts a stanza of the client's own on the stream, if there is one.
@@ -535,7 +416,7 @@ impl<S: Storage> Client<S> {
     }
 
     pub(crate) fn tell_active(&mut self) {
-        if self.is_online() && self.features.client_state {
+        if self.is_online() && self.offers.client_state {
             let name = if self.active { "active" } else { "inactive" };
             self.write_uncounted(Element::bare(name, CSI));
         }
@@ -568,6 +449,8 @@ fn random(rng: &mut UnwrapErr<SysRng>) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use xmpp_e2e::SendError;
+
     use super::*;
     use crate::storage::MemoryStorage;
     use crate::wire::Incoming;

@@ -53,12 +53,11 @@ impl Config {
     /// The defaults for this account: STARTTLS to the server that the domain's SRV records name.
     #[must_use]
     pub fn new(account: &str, password: &str) -> Self {
-        let domain = account.rsplit_once('@').map_or(account, |(_, domain)| domain);
         Self {
             account: account.to_owned(),
             password: password.to_owned(),
             resource: String::new(),
-            server: Server::of(domain),
+            server: Server::of(crate::xml::domain(account)),
             agent: Agent::Stored,
             padding: Padding::default(),
             hints: Hints::default(),

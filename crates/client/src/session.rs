@@ -27,14 +27,6 @@ const SAVE_AFTER: usize = 20;
 /// Messages held back while the archive is read. Beyond it they are handed over as they come, out of order.
 const MAX_HELD: usize = 1_000;
 
-/// What the server can do.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Features {
-    pub(crate) archive: bool,
-    pub(crate) client_state: bool,
-    pub(crate) roster_versions: bool,
-}
-
 /// A question of the client's that is open.
 #[derive(Debug)]
 pub(crate) struct Request {
@@ -59,8 +51,7 @@ pub(crate) enum Purpose {
 impl<S: Storage> Client<S> {
     pub(crate) fn connected(&mut self, connected: Connected) -> Result<(), Error<S::Error>> {
         let Connected { stream, offers, session, early } = connected;
-        self.features.client_state = offers.client_state;
-        self.features.roster_versions = offers.roster_versions;
+        self.offers = offers;
         let (full_jid, resumed) = match session {
             Session::Resumed { h } => {
                 self.up(stream);
@@ -104,10 +95,10 @@ impl<S: Storage> Client<S> {
     /// there, and servers may send it nowhere else. What arrives after it is held back until the archive is read,
     /// so that all is in order.
     fn begin(&mut self) {
-        let domain = self.login.account.rsplit('@').next().unwrap_or_default().to_owned();
+        let domain = xml::domain(&self.login.account).to_owned();
         let info = || Element::bare("query", DISCO_INFO);
         self.ask("get", Some(&domain), info(), Purpose::Server);
-        let version = self.features.roster_versions.then(|| self.roster.version().to_owned());
+        let version = self.offers.roster_versions.then(|| self.roster.version().to_owned());
         self.ask("get", None, roster_query(version.as_deref()), Purpose::Roster);
         let account = self.login.account.clone();
         self.ask("get", Some(&account), info(), Purpose::Account);
@@ -141,7 +132,6 @@ impl<S: Storage> Client<S> {
             let condition = element.children().next().map(|child| child.name().to_owned());
             if condition.as_deref() == Some("conflict") {
                 self.step([Input::Disconnected], Subject::Nothing)?;
-                self.close_now();
                 return Err(Error::Replaced);
             }
             // The session is gone with the stream (RFC 6120, section 4.9.1.1).
@@ -282,7 +272,7 @@ impl<S: Storage> Client<S> {
                 }
             }
             Purpose::Account => {
-                self.features.archive = offers(MAM);
+                self.archive.offered = offers(MAM);
                 return self.present();
             }
             Purpose::Archive => return self.archive_answered(result, iq),
@@ -339,8 +329,8 @@ impl<S: Storage> Client<S> {
     /// All is known that must be before presence.
     fn present(&mut self) -> Result<(), Error<S::Error>> {
         self.begun = true;
-        self.unread = true;
         self.write_backlog()?;
+        self.unread = true;
         self.send_presence()?;
         if self.presence.is_none() { self.presence_sent() } else { Ok(()) }
     }
@@ -350,7 +340,7 @@ impl<S: Storage> Client<S> {
         if !core::mem::take(&mut self.unread) {
             return Ok(());
         }
-        if self.features.archive {
+        if self.archive.offered {
             self.read_archive();
             return Ok(());
         }
@@ -378,9 +368,7 @@ impl<S: Storage> Client<S> {
 
     pub(crate) fn send_presence(&mut self) -> Result<(), Error<S::Error>> {
         let Some(presence) = self.presence.clone() else {
-            let mut unavailable = Element::bare("presence", CLIENT);
-            xml::set(&mut unavailable, "type", "unavailable");
-            self.write(unavailable);
+            self.write(xml::unavailable());
             return Ok(());
         };
         let token = Token(OWN_TOKENS | self.number());
@@ -438,7 +426,7 @@ impl<S: Storage> Client<S> {
     pub(crate) fn ping(&mut self) {
         let open = self.requests.values().any(|request| matches!(request.purpose, Purpose::Ping(_)));
         if !open {
-            let domain = self.login.account.rsplit('@').next().unwrap_or_default().to_owned();
+            let domain = xml::domain(&self.login.account).to_owned();
             let count = self.sm.outstanding();
             let (_, ping) =
                 self.register("get", Some(&domain), Element::bare("ping", PING), Purpose::Ping(count));

@@ -74,3 +74,13 @@ pub(crate) fn unknown(request: &Element) -> Element {
 pub(crate) fn bare(jid: &str) -> &str {
     jid.split_once('/').map_or(jid, |(bare, _)| bare)
 }
+
+/// The domain of an account.
+pub(crate) fn domain(account: &str) -> &str {
+    account.rsplit_once('@').map_or(account, |(_, domain)| domain)
+}
+
+/// The presence of somebody who leaves.
+pub(crate) fn unavailable() -> Element {
+    element(CLIENT, "presence", &[("type", "unavailable")])
+}

@@ -87,7 +87,7 @@ impl Servers {
     /// # Panics
     /// If it fails otherwise.
     pub fn run(&self, command: &str, instance: &str) -> Result<(), Missing> {
-        let script = if matches!(instance, "a" | "b") { "prosody.sh" } else { "ejabberd.sh" };
+        let script = script_of(instance);
         let output = Command::new(scripts().join(script))
             .args([command, instance])
             .envs(&self.environment)
@@ -148,8 +148,7 @@ impl Servers {
 impl Drop for Servers {
     fn drop(&mut self) {
         for instance in self.instances.clone() {
-            let script = if matches!(instance, "a" | "b") { "prosody.sh" } else { "ejabberd.sh" };
-            let _ = Command::new(scripts().join(script))
+            let _ = Command::new(scripts().join(script_of(instance)))
                 .args(["clean", instance])
                 .envs(&self.environment)
                 .output();
@@ -158,6 +157,10 @@ impl Drop for Servers {
             let _ = std::fs::remove_dir_all(&self.state);
         }
     }
+}
+
+fn script_of(instance: &str) -> &'static str {
+    if matches!(instance, "a" | "b") { "prosody.sh" } else { "ejabberd.sh" }
 }
 
 fn scripts() -> PathBuf {

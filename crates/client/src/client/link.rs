@@ -54,10 +54,6 @@ impl<S: Storage> Client<S> {
         self.attempts = 0;
     }
 
-    pub(crate) fn close_now(&mut self) {
-        self.link = Link::Closed;
-    }
-
     /// Bytes came that are no XML, or the network failed.
     pub(super) fn broken(&mut self, error: &std::io::Error) -> Result<(), Error<S::Error>> {
         if !is_bad_xml(error) {
