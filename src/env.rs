@@ -18,6 +18,9 @@ impl Timestamp {
         Self(millis)
     }
 
+    /// The last time there is.
+    pub(crate) const MAX: Self = Self(u64::MAX);
+
     /// Milliseconds since the Unix epoch.
     #[must_use]
     pub const fn as_millis(self) -> u64 {

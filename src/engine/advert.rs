@@ -192,7 +192,7 @@ impl Draft<'_> {
             contact.pending.remove(0);
             full = true;
         }
-        contact.pending.push(Pending { resource: resource.to_owned(), device, advert: bytes });
+        contact.pending.push(Pending { resource: resource.to_owned(), device, advert: bytes, asked: false });
         contact.wanted = true;
         if !contact.fetching {
             contact.tried = 0;

@@ -9,6 +9,7 @@ use crate::NS;
 use crate::engine::draft::{Done, Draft};
 use crate::engine::pep;
 use crate::engine::records::{Contact, Query, Request, Resource};
+use crate::env::Timestamp;
 use crate::error::{Error, Malformed, Misbehaviour, Misuse, Reason, Unreadable};
 use crate::identity::{MAX_LIST, MAX_RECORD};
 use crate::jid::{Address, BareJid};
@@ -26,6 +27,20 @@ const ID_PREFIX: &str = "e2e-";
 
 /// Some clients never answer an iq they do not know.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A server that gave no answer is asked again after so long, and each time after twice as long...
+const RETRY: Duration = Duration::from_secs(30);
+
+/// ...up to this: who comes back after a day is not kept waiting for another.
+const MAX_RETRY: Duration = Duration::from_secs(3600);
+
+/// So many fetches without an answer, in half an hour, and an advert that they were for is refused. A message that
+/// waits goes on waiting.
+const MAX_SILENCES: u8 = 6;
+
+/// Each fetch without an answer doubles the patience of the next, so often: a server that is slow is no longer
+/// asked faster than it answers.
+const MAX_PATIENCE: u8 = 3;
 
 /// How long what a fetch found, or did not find, is believed before a send asks again.
 pub(super) const FRESH: Duration = Duration::from_secs(600);
@@ -49,8 +64,11 @@ impl Draft<'_> {
         // The random part keeps others from guessing an id to answer.
         let id = format!("{ID_PREFIX}{:016x}-{number}", self.rng.next_u64());
         let stanza = pep::iq(kind, &id, to, payload);
-        let deadline = self.now.after(REQUEST_TIMEOUT);
-        self.state.requests.put(id, Request { to: to.to_owned(), device, query, deadline });
+        let mut request = Request { to: to.to_owned(), device, query, deadline: self.now };
+        let asked = self.asked_account(&request)?;
+        let silences = self.contact(&asked)?.map_or(0, |contact| contact.silences);
+        request.deadline = self.now.after(REQUEST_TIMEOUT * (1 << silences.min(MAX_PATIENCE)));
+        self.state.requests.put(id, request);
         self.send(stanza, None)
     }
 
@@ -64,7 +82,12 @@ impl Draft<'_> {
                 let contact = self.contact_mut(&jid)?;
                 contact.fetching = false;
                 contact.tried = 0;
+                contact.unanswered = false;
             }
+        }
+        // Another stream may have better luck.
+        for jid in self.state.contacts.due(Timestamp::MAX) {
+            self.contact_mut(&jid)?.retry_at = None;
         }
         if self.own()?.publishing.is_some() {
             self.own_mut()?.publishing = None;
@@ -92,7 +115,8 @@ impl Draft<'_> {
         let connection = own.connection;
         let connected = own.connected;
         let Some(contact) = self.contact(jid)? else { return Ok(()) };
-        if !contact.wanted || contact.fetching || !connected || !self.may_fetch(jid)? {
+        let idle = !contact.wanted || contact.fetching || contact.retry_at.is_some();
+        if idle || !connected || !self.may_fetch(jid)? {
             return Ok(());
         }
         let known = !self.devices_of(jid).is_empty() || mine;
@@ -110,8 +134,9 @@ impl Draft<'_> {
             let here = |resource: &&Resource| {
                 resource.available && resource.device != 0 && contact.connection == connection
             };
-            let unverified =
-                |resource: &&Resource| contact.pending.iter().any(|p| p.device == resource.device);
+            let unverified = |resource: &&Resource| {
+                contact.pending.iter().any(|p| p.device == resource.device && !p.asked)
+            };
             let mut resources = contact.resources.iter().filter(here);
             // Each device whose advert nothing has vouched for; it is asked once, see `got_keys`.
             let resource = resources.clone().find(unverified);
@@ -140,13 +165,21 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// The fetch has ended: what is not verified by now will not be.
+    /// The fetch has ended: what is not verified by now will not be, unless a server owes an answer.
     fn fetched(&mut self, jid: &BareJid) -> Done {
         let now = self.now;
         let contact = self.contact_mut(jid)?;
-        contact.wanted = false;
         contact.tried = 0;
-        contact.checked = now;
+        let unanswered = core::mem::take(&mut contact.unanswered);
+        if unanswered && self.is_owed(jid)? {
+            return self.retry_later(jid);
+        }
+        let contact = self.contact_mut(jid)?;
+        contact.wanted = false;
+        contact.silences = 0;
+        if !unanswered || !contact.live.is_empty() {
+            contact.checked = now;
+        }
         let withheld = contact.list_named > contact.list_version;
         self.drop_pending(jid)?;
         if withheld {
@@ -164,6 +197,48 @@ impl Draft<'_> {
             self.state.contacts.remove(jid);
         }
         Ok(())
+    }
+
+    /// Whether what a server did not answer is still needed: without it an account has no devices to send to, or an
+    /// advert is not verified.
+    fn is_owed(&self, jid: &BareJid) -> Result<bool, Error> {
+        let mine = self.own()?.jid == *jid;
+        let awaited = mine || self.is_waited_for(jid)?;
+        Ok(self.contact(jid)?.is_some_and(|contact| {
+            let advert = !contact.pending.is_empty() && contact.silences < MAX_SILENCES;
+            advert || awaited && contact.live.is_empty()
+        }))
+    }
+
+    /// Silence does not say that there are no keys: they are asked for again, and what waits goes on waiting.
+    fn retry_later(&mut self, jid: &BareJid) -> Done {
+        let now = self.now;
+        let contact = self.contact_mut(jid)?;
+        let wait = (RETRY * (1 << contact.silences.min(16))).min(MAX_RETRY);
+        contact.silences = contact.silences.saturating_add(1);
+        contact.retry_at = Some(now.after(wait).as_millis());
+        if self.own()?.jid == *jid {
+            // Everything that does not need the server's answer goes on.
+            self.own_mut()?.list_fetched = true;
+            self.unsettled = true;
+        }
+        // The devices that are known need not wait for the others.
+        self.flush(jid)
+    }
+
+    /// The time for another fetch has come.
+    pub(super) fn retry(&mut self, jid: &BareJid) -> Done {
+        let contact = self.contact_mut(jid)?;
+        contact.retry_at = None;
+        for pending in &mut contact.pending {
+            pending.asked = false;
+        }
+        if self.is_owed(jid)? {
+            return self.pursue(jid);
+        }
+        // Nothing needs the answer any more.
+        self.contact_mut(jid)?.unanswered = true;
+        self.fetched(jid)
     }
 
     /// The adverts that nothing has vouched for are refused.
@@ -202,6 +277,9 @@ impl Draft<'_> {
         self.unsettled = true;
         self.slot_freed |= request.query != Query::Publication;
         let result = answer.filter(|iq| iq.attr("type") == Some("result"));
+        if matches!(request.query, Query::Records | Query::List) && answer.is_none_or(pep::says_wait) {
+            return self.unanswered(jid);
+        }
         match request.query {
             Query::Publication => self.publication_answered(answer),
             Query::Records => {
@@ -224,6 +302,17 @@ impl Draft<'_> {
             }
             Query::Keys => self.got_keys(jid, request.device, result),
         }
+    }
+
+    /// A server gave no answer, which does not say that there is nothing.
+    fn unanswered(&mut self, jid: &BareJid) -> Done {
+        let contact = self.contact_mut(jid)?;
+        contact.fetching = false;
+        contact.unanswered = true;
+        if self.own()?.jid == *jid {
+            self.own_mut()?.list_refused = true;
+        }
+        self.pursue(jid)
     }
 
     fn got_records<'t>(&mut self, jid: &BareJid, items: impl Iterator<Item = &'t str>) -> Done {
@@ -258,6 +347,9 @@ impl Draft<'_> {
     }
 
     fn got_list(&mut self, jid: &BareJid, text: Option<&str>) -> Done {
+        if self.own()?.jid == *jid {
+            self.own_mut()?.list_refused = false;
+        }
         let Some(text) = text else {
             if self.own()?.jid == *jid {
                 // Lost by the server, or never there.
@@ -305,9 +397,13 @@ impl Draft<'_> {
         let supplied = self.opening_supplied(jid, device, &prekeys)?;
         self.refused(jid, refused.or(supplied.err()));
         let contact = self.contact_mut(jid)?;
-        if fetch && contact.pending.iter().any(|pending| pending.device == device) {
-            contact.pending.retain(|pending| pending.device != device);
-            self.reject(Some(jid), Unreadable::NoRecord);
+        let pending = contact.pending.iter_mut().find(|pending| pending.device == device);
+        if let Some(pending) = pending.filter(|_| fetch) {
+            pending.asked = true;
+            if !contact.unanswered {
+                contact.pending.retain(|pending| pending.device != device);
+                self.reject(Some(jid), Unreadable::NoRecord);
+            }
         }
         self.pursue(jid)?;
         self.flush(jid)
@@ -318,10 +414,6 @@ impl Draft<'_> {
         let Some(request) = self.state.requests.get(id)?.cloned() else { return Ok(()) };
         self.state.requests.remove(id);
         let jid = self.asked_account(&request)?;
-        if request.query == Query::List && self.own()?.jid == jid {
-            // Silence does not say that there is none.
-            self.own_mut()?.list_refused = true;
-        }
         self.answer(&jid, &request, None)
     }
 

@@ -95,6 +95,12 @@ pub(crate) fn answer(iq: Option<&Element<'_>>) -> Answer {
     Answer::Fault(if absent { PublishFault::Absent } else { PublishFault::Refused })
 }
 
+/// Whether an error says that the same request may be answered later (RFC 6120, section 8.3.2).
+pub(crate) fn says_wait(iq: &Element<'_>) -> bool {
+    let error = iq.elements().find(|child| &*child.name == "error");
+    iq.attr("type") == Some("error") && error.is_some_and(|error| error.attr("type") == Some("wait"))
+}
+
 /// The payload that takes an item back.
 pub(crate) fn retract(node: &str, item: &str) -> String {
     format!(

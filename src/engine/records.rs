@@ -257,6 +257,12 @@ pub(crate) struct Contact {
     /// When the last fetch ended.
     #[tls_codec(with = "crate::wire::time")]
     pub(crate) checked: Timestamp,
+    /// Whether a server gave no answer in the fetch under way.
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) unanswered: bool,
+    /// How many fetches in a row ended so; and when, in milliseconds, the next one begins.
+    pub(crate) silences: u8,
+    pub(crate) retry_at: Option<u64>,
 }
 
 impl Contact {
@@ -267,8 +273,11 @@ impl Contact {
     }
 }
 
-record!(Contact, 6, BareJid, |_| None, |contact| (contact.wanted && !contact.fetching)
-    .then_some(contact.checked));
+record!(Contact, 6, BareJid, |contact| contact.retry_at.map(Timestamp::from_millis), |contact| (contact
+    .wanted
+    && !contact.fetching
+    && contact.retry_at.is_none())
+.then_some(contact.checked));
 
 /// An available resource.
 #[derive(Clone, Debug, TlsDeserializeBytes, TlsSerialize, TlsSize)]
@@ -288,6 +297,9 @@ pub(crate) struct Pending {
     pub(crate) resource: String,
     pub(crate) device: u32,
     pub(crate) advert: Bytes,
+    /// Whether the device itself has been asked in the fetch under way.
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) asked: bool,
 }
 
 /// A verified device of another account, or another of one's own.

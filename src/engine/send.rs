@@ -324,11 +324,13 @@ impl Draft<'_> {
         Ok(Attempt::Sent)
     }
 
-    /// Whether a fetch of the account's keys has ended not long ago, and none is under way.
+    /// Whether a fetch of the account's keys has ended not long ago, and none is under way; or whether, with devices
+    /// that are known, its server gave no answer.
     fn is_fresh(&self, jid: &BareJid) -> Result<bool, Error> {
         Ok(self.contact(jid)?.is_some_and(|contact| {
             let ever = contact.checked != crate::env::Timestamp::default();
-            ever && !contact.wanted && self.now.since(contact.checked) < super::fetch::FRESH
+            let ended = ever && !contact.wanted && self.now.since(contact.checked) < super::fetch::FRESH;
+            ended || contact.silences > 0 && !contact.live.is_empty()
         }))
     }
 

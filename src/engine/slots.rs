@@ -46,7 +46,7 @@ impl Draft<'_> {
         Ok(count)
     }
 
-    fn is_waited_for(&self, jid: &BareJid) -> Result<bool, Error> {
+    pub(super) fn is_waited_for(&self, jid: &BareJid) -> Result<bool, Error> {
         Ok(self.sending.as_ref() == Some(jid) || self.first_waiting(jid)?.is_some())
     }
 

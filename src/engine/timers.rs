@@ -8,6 +8,10 @@ impl Draft<'_> {
         for id in self.state.requests.due(self.now) {
             self.request_timed_out(&id)?;
         }
+        for jid in self.state.contacts.due(self.now) {
+            self.retry(&jid)?;
+            self.slot_freed = true;
+        }
         for id in self.state.asks.due(self.now) {
             if let Some(ask) = self.state.asks.get(&id)?.cloned() {
                 self.state.asks.remove(&id);

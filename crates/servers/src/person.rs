@@ -105,7 +105,7 @@ pub struct Person {
 }
 
 /// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 impl Person {
     /// Somebody whose client is not started.
@@ -234,7 +234,7 @@ impl Person {
     /// Waits until `enough`.
     ///
     /// # Panics
-    /// If it takes longer than a minute.
+    /// If it takes longer than two minutes.
     pub async fn wait(&self, what: &str, enough: impl Fn(&Heard) -> bool) {
         self.wait_for(PATIENCE, what, enough).await;
     }

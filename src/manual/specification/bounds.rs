@@ -79,7 +79,9 @@
 //! | advert renewed | at 3.5 days | half its life |
 //! | presence sent again | at most hourly | it goes to the whole roster |
 //! | presence held for its advert | 20 seconds | then it goes without |
-//! | request to a peer | 20 seconds | some clients never answer |
+//! | request to a peer | 20 seconds, twice as long after each silence of its server, up to 160 | some clients never answer; a slow server must not be asked faster than it answers |
+//! | a server that gave no answer asked again | after 30 seconds, doubled each time up to 1 hour, and at the next connection | silence does not say that there are no keys |
+//! | fetches without answer for an unverified advert | 6 | half an hour; then it is refused |
 //! | request to the key agent | 5 minutes | it may have to ask its user |
 //! | agent tried again | after 1 hour, or at the next connection | no flood |
 //! | publication tried again | after 1 minute, doubled each time up to 1 hour, and at the next connection | most failures are a server that restarts; no flood |

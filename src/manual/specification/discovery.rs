@@ -113,3 +113,9 @@
 //! resource. Ids have a random part.
 //!
 //! What a fetch found, or did not find, is believed for ten minutes before a message to be sent asks again.
+//!
+//! Silence of a server, and an error of type `wait`, do not say that there is nothing. If a message waits for an account
+//! with no known device, or an advert is unverified, the fetch is made again: after 30 seconds, then each time after
+//! twice as long, up to an hour, with the time-outs doubled up to eightfold; at once on a new stream. After six such
+//! fetches the adverts are refused; messages go on waiting. Meanwhile what goes to devices that are known does not wait.
+//! Without an answer about its own list a device makes no first list.

@@ -38,13 +38,13 @@ async fn crowd(instance: &'static str, domain: &'static str) -> Result<(), Missi
         }
         for contact in some.iter() {
             let there = |heard: &xmpp_e2e_servers::Heard| heard.presence.contains_key(&heard.full_jid);
-            contact.wait_for(Duration::from_secs(120), "log-in", there).await;
+            contact.wait_for(Duration::from_secs(240), "log-in", there).await;
         }
     }
     println!("         {CONTACTS} contacts logged in: {:.1} s", start.elapsed().as_secs_f64());
 
     let mut kept = None;
-    for (what, patience) in [("all keys new", 400), ("all keys known", 60)] {
+    for (what, patience) in [("all keys new", 600), ("all keys known", 60)] {
         let proxy = Proxy::start(address.clone()).await;
         let mut person = Person::new(&alice, proxy.address());
         if let Some(storage) = kept.take() {
@@ -55,7 +55,7 @@ async fn crowd(instance: &'static str, domain: &'static str) -> Result<(), Missi
         let online = start.elapsed();
         // Somebody's keys are wanted at once: they do not wait for everybody's.
         let token = person.say(&contacts[CONTACTS - 100].account, what);
-        person.wait_for(Duration::from_secs(60), "sent", |heard| heard.acknowledged.contains(&token)).await;
+        person.wait_for(Duration::from_secs(240), "sent", |heard| heard.acknowledged.contains(&token)).await;
         let sent = start.elapsed();
         let known = |heard: &xmpp_e2e_servers::Heard| {
             heard.security.iter().filter(|event| matches!(event, Security::Encrypts { .. })).count()
