@@ -67,6 +67,9 @@ pub enum Misbehaviour {
     /// A device that its account's list does not hold, or has retired.
     #[error("retired device")]
     Retired,
+    /// The answer to a protected iq without protection, or with the protection of another answer.
+    #[error("not the answer to what was asked")]
+    NotTheAnswer,
     /// An older version or sequence than the one known.
     #[error("rolled back")]
     RolledBack,

@@ -262,7 +262,8 @@ pub enum Via {
     Stream = 0,
 }
 
-/// What is known of a delivered stanza besides its content. All of it but `via` is authenticated.
+/// What is known of a delivered stanza besides its content. All of it but `via`, `unauthenticated` and `dropped` is
+/// authenticated.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Context {
@@ -280,13 +281,19 @@ pub struct Context {
     pub id_protected: bool,
     /// How it came. Around a copied message stands what only the own server says.
     pub via: Via,
+    /// What servers had added to it by their role, such as `<delay/>` and `<stanza-id/>`: each element as XML. Nobody
+    /// vouches for it but the servers on the way.
+    pub unauthenticated: Vec<String>,
+    /// What else stood beside it in clear, and was dropped: the names, as `{namespace}name`. The sender's software
+    /// puts nothing there, so somebody on the way may have.
+    pub dropped: Vec<String>,
 }
 
 /// Which devices can read what was sent.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Coverage {
-    /// The peer's devices that can.
+    /// The peer's devices that can. An iq, and a presence to a full JID, goes to the one that is there.
     pub devices: Vec<u32>,
     /// Own other devices that it is sealed for. They get it by a carbon (XEP-0280) or from the archive.
     pub own_devices: Vec<u32>,
@@ -343,9 +350,13 @@ pub enum SendError {
     /// To a room or a service, which has no keys.
     #[error("not for rooms")]
     NotForRooms,
-    /// Protection of this kind of stanza is not in this version.
+    /// A stanza that nobody but servers would read: without content, to a server or a bare JID where the server
+    /// answers, or an answer to what was not protected.
     #[error("this stanza cannot be protected")]
     NotProtectable,
+    /// An iq or presence whose stream has ended.
+    #[error("the stream it was for has ended")]
+    StreamEnded,
     /// Larger than a protected stanza may be.
     #[error("too large")]
     TooLarge,

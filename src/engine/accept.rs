@@ -18,7 +18,7 @@ use crate::session::{
     AwaitAa, AwaitEa, OpenError, OwnKeys, Payload, Prologue, RESUMPTION_NAME_LEN, responder,
 };
 use crate::stanza::envelope::Envelope;
-use crate::stanza::{Content, parse};
+use crate::stanza::parse;
 use crate::step::Event;
 use crate::suite::{AlgorithmId, KeyPair, Suite, SuiteId, choose};
 use crate::wire::Bytes;
@@ -331,8 +331,8 @@ impl Draft<'_> {
             Err(reason) => return Ok(Err(reason)),
         };
 
-        if let Err(malformed) = Content::decode(&content) {
-            return Ok(Err(malformed.into()));
+        if let Err(reason) = self.content(&incoming, device, &content) {
+            return Ok(Err(reason));
         }
 
         // Authentic: the initiator has its certificate's keys.
@@ -456,6 +456,11 @@ impl Draft<'_> {
         self.state.arrivals.remove(&key);
         if let Some(reason) = refused {
             self.reject(Some(jid), reason);
+            let first = arrival.stanzas.first().map_or(&[][..], |first| first.as_slice());
+            let first = core::str::from_utf8(first).map_err(|_| Misuse::Record)?;
+            if let Ok(first) = parse(first) {
+                self.refuse_iq(&first)?;
+            }
         }
         for stanza in arrival.stanzas.iter().skip(1) {
             let text = core::str::from_utf8(stanza.as_slice()).map_err(|_| Misuse::Record)?;

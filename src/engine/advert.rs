@@ -126,6 +126,22 @@ impl Draft<'_> {
         Ok(())
     }
 
+    /// What a presence that is under protection says outside: that its sender is there, or not.
+    pub(super) fn note_presence(&mut self, element: &Element<'_>) -> Done {
+        let Some(Ok(Address { bare, resource: Some(resource) })) = element.attr("from").map(Address::parse)
+        else {
+            return Ok(());
+        };
+        // Without an advert it is no sign of a client that has none.
+        if element.attr("type").is_none() && element.child(NS, "e2e").is_none() {
+            return Ok(());
+        }
+        if let Err(reason) = self.presence_of(&bare, &resource, element)? {
+            self.reject(Some(&bare), reason);
+        }
+        Ok(())
+    }
+
     fn presence_of(
         &mut self,
         jid: &BareJid,

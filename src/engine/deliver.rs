@@ -1,60 +1,76 @@
 //! What is read, handed to the application; and the engine's own short messages.
 
+use std::borrow::Cow;
+
 use crate::NS;
 use crate::engine::draft::{Done, Draft};
 use crate::engine::forwarded::put_back;
+use crate::engine::iq::is_answer;
 use crate::engine::receive::Incoming;
 use crate::engine::records::{InboxItem, SessionKey};
 use crate::env::Env;
-use crate::error::{Error, Malformed, Misuse};
+use crate::error::{Error, Malformed, Misbehaviour, Misuse, Reason};
 use crate::jid::BareJid;
 use crate::session::{Context as Bound, KemPolicy, Session, StanzaKind};
 use crate::stanza::{
-    Body, Content, Control, Element, Node, envelope, is_for_servers, is_from_servers, parse, write_stanza,
+    AnswerTag, Attribute, Body, CLIENT_NS, Content, Control, Element, IQ, MESSAGE, Node, envelope,
+    is_for_servers, is_from_servers, is_out_of_place, parse, write, write_stanza,
 };
 use crate::step::{Context, Effect, Inbound, InboxId, Protection};
 use crate::suite::{Level, Suite, SuiteId};
-use crate::wire::to_base64;
+use crate::wire::{Bytes, to_base64};
 
 /// Stanzas delivered and not taken: an application that takes none is broken, and should not go on
 /// acknowledging them to the server.
 const MAX_INBOX: usize = 10_000;
 
+/// Bytes kept of what stood beside the element of a stanza: a dozen marks of servers have a tenth of it.
+const MAX_BESIDE: usize = 8192;
+
 impl Draft<'_> {
-    /// Acts on a content. Whether it counts as something to be answered.
+    /// The content of a stanza, if it is one that such a stanza may hold.
+    pub(super) fn content<'c>(
+        &self,
+        incoming: &Incoming<'_>,
+        device: u32,
+        bytes: &'c [u8],
+    ) -> Result<Content<'c>, Reason> {
+        let content = Content::decode(bytes)?;
+        let stanza = match &content.body {
+            Body::ChatText(_) | Body::Control(_) => incoming.kind == StanzaKind::Message,
+            Body::Children(_) => true,
+            Body::Stanza(stanza) => stanza.name == incoming.element.name,
+            Body::Covered(_) | Body::Shown(_) => false,
+        };
+        let iq = incoming.kind == StanzaKind::Iq;
+        let answer = iq && is_answer(incoming.element);
+        let nameless = iq && !answer && content.inner_id.is_none();
+        match content.answers {
+            _ if !stanza || nameless => Err(Malformed::Stanza.into()),
+            Some(tag) if answer && self.is_asked(&incoming.sender, device, tag) => Ok(content),
+            None if !answer => Ok(content),
+            Some(_) | None => Err(Misbehaviour::NotTheAnswer.into()),
+        }
+    }
+
+    /// Acts on a content, with the tag for an answer to it. Whether it counts as something to be answered.
     pub(super) fn act(
         &mut self,
         incoming: &Incoming<'_>,
-        device: u32,
-        session: &Session,
-        suite: &Suite,
+        (device, session, suite): (u32, &Session, &Suite),
         content: Content<'_>,
+        tag: Option<AnswerTag>,
     ) -> Result<bool, Error> {
-        let Content { time, inner_id, body } = content;
-        let mut stanza = Element::new("jabber:client", "message");
-        for name in ["from", "to", "type"] {
-            if let Some(value) = incoming.element.attr(name) {
-                stanza = stanza.with_attr(name, value);
-            }
-        }
-        let id_protected = inner_id.is_some();
-        if let Some(id) = inner_id.or_else(|| incoming.element.attr("id").map(Into::into)) {
-            stanza = stanza.with_attr("id", id);
-        }
-        match body {
+        let Content { time, inner_id, answers, body } = content;
+        let mut stanza = match body {
             Body::ChatText(text) => {
-                stanza = stanza.with_child(Element::new("jabber:client", "body").with_text(text));
+                let body = Element::new(CLIENT_NS, "body").with_text(text);
+                Element::new(CLIENT_NS, MESSAGE).with_child(body)
             }
-            Body::Children(mut children) => {
-                // What only servers say or are told has no place inside.
-                children.retain(|node| match node {
-                    Node::Element(child) => {
-                        !is_for_servers(&child.ns, &child.name) && !is_from_servers(&child.ns, &child.name)
-                    }
-                    Node::Text(_) => true,
-                });
-                stanza.children = children;
+            Body::Children(children) => {
+                Element { children, ..Element::new(CLIENT_NS, &*incoming.element.name) }
             }
+            Body::Stanza(stanza) | Body::Shown(stanza) => stanza,
             Body::Control(Control::ListVersion(version)) => {
                 let contact = self.contact_mut(&incoming.sender)?;
                 if version > contact.list_named {
@@ -64,8 +80,37 @@ impl Draft<'_> {
                 return Ok(false);
             }
             // Kinds of later versions are authentic and say nothing yet.
-            Body::Control(_) => return Ok(false),
+            Body::Control(_) | Body::Covered(_) => return Ok(false),
+        };
+        stanza.children.retain(|node| match node {
+            Node::Element(child) => !is_out_of_place(&child.ns, &child.name),
+            Node::Text(_) => true,
+        });
+        let mut id_protected = inner_id.is_some();
+        let mut id = inner_id.or_else(|| incoming.element.attr("id").map(Into::into));
+        let mut from = incoming.element.attr("from").map(Cow::Borrowed);
+        if let Some(tag) = answers
+            && let Some(question) = self.answered_question(&incoming.sender, device, tag)?
+        {
+            // Whatever the servers have written: this is what was asked, and where.
+            id_protected = true;
+            id = Some(question.id.into());
+            from = Some(question.to.into());
+        } else if let (Some(tag), Some(from), Some(id)) = (tag, &from, &id) {
+            self.inquired(from, id, device, tag);
         }
+        let outside = [
+            ("from", from),
+            ("to", incoming.element.attr("to").map(Cow::Borrowed)),
+            ("type", incoming.element.attr("type").map(Cow::Borrowed)),
+            ("id", id),
+        ];
+        let mut attributes = Vec::new();
+        for (name, value) in outside {
+            attributes.extend(value.map(|value| Attribute { ns: None, name: name.into(), value }));
+        }
+        attributes.append(&mut stanza.attributes);
+        stanza.attributes = attributes;
         if let Some(outer) = incoming.outer {
             stanza = put_back(outer, stanza);
         }
@@ -73,8 +118,10 @@ impl Draft<'_> {
         // Written out it may be over a bound that it was within as it came; nobody could read it.
         if parse(&stanza).is_err() {
             self.reject(Some(&incoming.sender), Malformed::TooLarge);
+            self.refuse_iq(incoming.element)?;
             return Ok(true);
         }
+        let (unauthenticated, dropped) = beside(incoming.element);
         let item = InboxItem {
             stanza,
             suite: suite.id.0,
@@ -86,6 +133,8 @@ impl Draft<'_> {
             sent: time,
             id_protected,
             via: incoming.via,
+            unauthenticated,
+            dropped,
         };
         if self.state.inbox.len() >= MAX_INBOX {
             return Err(Misuse::InboxFull.into());
@@ -149,7 +198,8 @@ impl Draft<'_> {
         }
         let own = self.own()?;
         let (account, me) = (own.jid.clone(), own.device);
-        let content = Content { time: self.stamp()?, inner_id: None, body: Body::Control(control) };
+        let content =
+            Content { time: self.stamp()?, inner_id: None, answers: None, body: Body::Control(control) };
         let content = content.encode(self.config.padding).map_err(|_| Misuse::Record)?;
         let flight = session.flight().map(<[u8]>::to_vec);
         let prefix = envelope::direct_prefix(me, *device, flight.as_deref(), session.tag());
@@ -178,6 +228,35 @@ impl Draft<'_> {
     }
 }
 
+/// What stood outside beside the element: what servers add, as XML, and the names of the rest.
+fn beside(stanza: &Element<'_>) -> (Vec<Bytes>, Vec<Bytes>) {
+    let (mut added, mut dropped) = (Vec::new(), Vec::new());
+    let mut room = MAX_BESIDE;
+    // Beside a protected error stands one that says nothing.
+    let mark = |child: &&Element<'_>| stanza.is(CLIENT_NS, IQ) && child.is(CLIENT_NS, "error");
+    for child in stanza.elements().filter(|child| !mark(child)) {
+        if is_from_servers(&child.ns, &child.name) {
+            let mut xml = String::new();
+            write(child, CLIENT_NS, &mut xml);
+            if let Some(rest) = room.checked_sub(xml.len()) {
+                room = rest;
+                added.push(xml.into_bytes().into());
+            }
+        } else if &*child.ns != NS && !is_for_servers(&child.ns, &child.name) {
+            let name = format!("{{{}}}{}", child.ns, child.name);
+            if let Some(rest) = room.checked_sub(name.len()) {
+                room = rest;
+                dropped.push(name.into_bytes().into());
+            }
+        }
+    }
+    (added, dropped)
+}
+
+fn texts(all: &[Bytes]) -> Vec<String> {
+    all.iter().map(|text| String::from_utf8_lossy(text.as_slice()).into_owned()).collect()
+}
+
 fn deliver(id: u64, item: &InboxItem, again: bool) -> Effect {
     Effect::Deliver {
         id: InboxId(id),
@@ -194,6 +273,8 @@ fn deliver(id: u64, item: &InboxItem, again: bool) -> Effect {
             sent: item.sent,
             id_protected: item.id_protected,
             via: item.via,
+            unauthenticated: texts(&item.unauthenticated),
+            dropped: texts(&item.dropped),
         },
         again,
     }

@@ -420,7 +420,7 @@ impl Draft<'_> {
     /// An iq get or set of somebody else, or an answer.
     pub(super) fn received_iq(&mut self, iq: &Element<'_>) -> Done {
         let swallowed = match iq.attr("type") {
-            Some("result" | "error") => self.answered(iq)?,
+            Some("result" | "error") => self.answered(iq)? || self.answered_in_clear(iq)?,
             Some("get") => self.serve(iq)?,
             _ => false,
         };

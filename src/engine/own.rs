@@ -92,6 +92,7 @@ impl Draft<'_> {
             self.fail(Token(token), SendError::Cancelled);
         }
         self.fail_requests()?;
+        self.end_stanzas_of_stream()?;
         for key in self.state.outbox.all_keys() {
             self.resend(key)?;
         }
@@ -120,6 +121,8 @@ impl Draft<'_> {
     /// last step is said again. A new stream, which that input may be, sends again by itself.
     pub(super) fn restart(&mut self, new_stream: bool) -> Done {
         self.own_mut()?.restarted = false;
+        // The program that had the stream is gone, whoever may resume it.
+        self.end_stanzas_of_stream()?;
         for key in self.state.inbox.all_keys() {
             self.deliver_again(key)?;
         }

@@ -4,14 +4,15 @@ use zeroize::Zeroizing;
 
 use crate::NS;
 use crate::engine::draft::{Done, Draft};
+use crate::engine::iq::has_protection;
 use crate::engine::records::SessionKey;
-use crate::error::{Error, Malformed, Misbehaviour, Reason, Unreadable};
+use crate::error::{Error, Malformed, Misbehaviour, Misuse, Reason, Unreadable};
 use crate::identity::digest;
 use crate::jid::{Address, BareJid};
 use crate::secret::Secret;
 use crate::session::{Context as Bound, OpenError, Opened, SKIPPED_LIFE, Session, StanzaKind};
 use crate::stanza::envelope::{Envelope, Part};
-use crate::stanza::{CLIENT_NS, Content, Element, MAX_STANZA, parse, wrap, write_stanza};
+use crate::stanza::{CLIENT_NS, Element, IQ, MAX_STANZA, MESSAGE, PRESENCE, parse, wrap, write_stanza};
 use crate::step::{Consent, Effect, Event, Via};
 use crate::store::table::Missing;
 use crate::suite::Suite;
@@ -23,9 +24,10 @@ const TOO_FAR: u8 = 3;
 /// EME (XEP-0380).
 const EME: &str = "urn:xmpp:eme:0";
 
-/// A protected message, and all that it is bound to.
+/// A protected stanza, and all that it is bound to.
 pub(super) struct Incoming<'a> {
     pub(super) element: &'a Element<'a>,
+    pub(super) kind: StanzaKind,
     /// The copy that it came in.
     pub(super) outer: Option<&'a Element<'a>>,
     pub(super) via: Via,
@@ -89,10 +91,20 @@ impl Draft<'_> {
     }
 
     pub(super) fn received_element(&mut self, element: &Element<'_>) -> Done {
-        match (&*element.ns, &*element.name) {
-            (CLIENT_NS, "message") => self.received_message(element),
-            (CLIENT_NS, "presence") => self.received_presence(element),
-            (CLIENT_NS, "iq") => self.received_iq(element),
+        match (&*element.ns, &*element.name, element.attr("type")) {
+            (CLIENT_NS, MESSAGE, _) => self.received_protected(element),
+            (CLIENT_NS, PRESENCE, None | Some("unavailable")) if has_protection(element) => {
+                self.note_presence(element)?;
+                self.received_protected(element)
+            }
+            (CLIENT_NS, PRESENCE, _) => self.received_presence(element),
+            (CLIENT_NS, IQ, kind) => match element.child(NS, "e") {
+                // An error of a server may hold our question.
+                Some(e) if kind != Some("error") || self.is_protected_answer(e)? => {
+                    self.received_protected(element)
+                }
+                _ => self.received_iq(element),
+            },
             _ => {
                 self.effects.push(Effect::Pass);
                 Ok(())
@@ -100,26 +112,27 @@ impl Draft<'_> {
         }
     }
 
-    fn received_message(&mut self, stanza: &Element<'_>) -> Done {
+    /// A message, or another stanza that is under protection.
+    fn received_protected(&mut self, stanza: &Element<'_>) -> Done {
         let incoming = match self.incoming(stanza)? {
             Ok(Some(incoming)) => incoming,
             Ok(None) => return Ok(()),
             Err((peer, reason)) => {
                 self.reject(peer.as_ref(), reason);
-                return Ok(());
+                return self.refuse_iq(stanza);
             }
         };
         let result = match Envelope::decode(&incoming.bytes) {
             Ok(envelope) => self.received_envelope(&incoming, envelope)?,
             Err(reason) => Err(reason),
         };
-        if let Err(reason) = result {
-            self.reject(Some(&incoming.sender), reason);
+        match result {
+            Ok(()) => Ok(()),
+            Err(reason) => self.refuse(&incoming, reason),
         }
-        Ok(())
     }
 
-    /// The protected message that `stanza` is, or is a copy of. `None` if there is none, and it has been dealt with.
+    /// The protected stanza that `stanza` is, or is a copy of. `None` if there is none, and it has been dealt with.
     pub(super) fn incoming<'a>(
         &mut self,
         stanza: &'a Element<'a>,
@@ -129,7 +142,9 @@ impl Draft<'_> {
             Some(jid) => Address::parse(jid).map(|address| address.bare),
             None => Ok(own.clone()),
         };
-        let (element, via) = match self.copied(stanza)? {
+        let kind = StanzaKind::of(&stanza.name).ok_or(Misuse::Record)?;
+        let copied = if kind == StanzaKind::Message { self.copied(stanza)? } else { Ok(None) };
+        let (element, via) = match copied {
             Ok(Some(copied)) => (copied.inner, copied.via),
             Ok(None) => (stanza, Via::Stream),
             Err(reason) => return Ok(Err((address(stanza, "from").ok(), reason))),
@@ -141,6 +156,7 @@ impl Draft<'_> {
             return self.received_clear(element, &sender, via).map(|()| Ok(None));
         };
         match element.attr("type") {
+            _ if kind != StanzaKind::Message => {}
             // What comes back is our own; it is never a message from the peer.
             Some("error") if via == Via::Stream => {
                 return self.bounced(&sender, element.attr("id")).map(|()| Ok(None));
@@ -156,7 +172,7 @@ impl Draft<'_> {
             return Ok(Err((Some(sender), Misbehaviour::WrongSubject.into())));
         }
         let outer = (via != Via::Stream).then_some(stanza);
-        Ok(Ok(Some(Incoming { element, outer, via, sender, addressed, bytes })))
+        Ok(Ok(Some(Incoming { element, kind, outer, via, sender, addressed, bytes })))
     }
 
     /// A message that is not under this protocol.
@@ -295,7 +311,7 @@ impl Draft<'_> {
     ) -> Result<Opened, OpenError<Missing>> {
         let extra: Vec<&[u8]> = message.extra.iter().map(Vec::as_slice).collect();
         let bound = Bound {
-            kind: StanzaKind::Message,
+            kind: incoming.kind,
             stanza_type: incoming.element.attr("type"),
             sender: &incoming.sender,
             addressed: &incoming.addressed,
@@ -333,12 +349,13 @@ impl Draft<'_> {
         opened: Opened,
         content: &[u8],
     ) -> Result<Result<(), Reason>, Error> {
-        let content = match Content::decode(content) {
+        let content = match self.content(incoming, key.1, content) {
             Ok(content) => content,
-            Err(malformed) => return Ok(Err(malformed.into())),
+            Err(reason) => return Ok(Err(reason)),
         };
+        let tag = opened.answer_tag;
         self.take_skipped(&mut session, key, opened)?;
-        let counts = self.act(incoming, key.1, &session, suite, content)?;
+        let counts = self.act(incoming, (key.1, &session, suite), content, tag)?;
         session.note_read(counts);
         let beat = session.heartbeat_due();
         self.state.sessions.put(key.clone(), session);

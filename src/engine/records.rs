@@ -11,6 +11,7 @@ use crate::identity::Digest;
 use crate::jid::BareJid;
 use crate::secret::Secret;
 use crate::session::{Session, SkippedBlock};
+use crate::stanza::AnswerTag;
 use crate::step::{PublishFault, Via};
 use crate::store::table::{Key, Record};
 use crate::wire::{self, Bytes, Undecodable};
@@ -416,9 +417,39 @@ pub(crate) struct InboxItem {
     #[tls_codec(with = "crate::wire::flag")]
     pub(crate) id_protected: bool,
     pub(crate) via: Via,
+    /// What stood outside beside it: see [`Context`](crate::Context).
+    pub(crate) unauthenticated: Vec<Bytes>,
+    pub(crate) dropped: Vec<Bytes>,
 }
 
 record!(InboxItem, 11, u64);
+
+/// A protected iq of ours that is not answered yet, by the device asked and the tag of its answer.
+#[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+pub(crate) struct Question {
+    pub(crate) token: u64,
+    /// As handed in: the answer is handed over as from there, under this id.
+    #[tls_codec(with = "crate::wire::text")]
+    pub(crate) to: String,
+    #[tls_codec(with = "crate::wire::text")]
+    pub(crate) id: String,
+    #[tls_codec(with = "crate::wire::time")]
+    pub(crate) forget_at: Timestamp,
+}
+
+record!(Question, 18, (BareJid, u32, AnswerTag), |question| Some(question.forget_at));
+
+/// A protected iq of somebody else's that the application has not answered yet, by the digest of sender and id.
+#[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+pub(crate) struct Inquiry {
+    /// The device that asked, and what the answer is to name the question by.
+    pub(crate) device: u32,
+    pub(crate) tag: AnswerTag,
+    #[tls_codec(with = "crate::wire::time")]
+    pub(crate) forget_at: Timestamp,
+}
+
+record!(Inquiry, 19, Digest, |inquiry| Some(inquiry.forget_at));
 
 /// A stanza handed in that waits, under the number its outbox item will have.
 #[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]
@@ -584,6 +615,7 @@ macro_rules! key {
 
 key!(u32, |key| *key, |key: u32| Ok(key));
 key!(u64, |key| *key, |key: u64| Ok(key));
+key!(Digest, |key| *key, |key: Digest| Ok(key));
 key!((u32, Digest), |key| *key, |key: (u32, Digest)| Ok(key));
 key!(([u8; 16], u32, u32), |key| *key, |key: ([u8; 16], u32, u32)| Ok(key));
 key!(String, |key| Bytes::from(key.as_bytes()), |key: Bytes| to_text(key));

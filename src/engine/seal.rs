@@ -2,13 +2,17 @@
 
 use crate::NS;
 use crate::engine::draft::Draft;
+use crate::engine::iq::undefined_error;
 use crate::env::{Env, Timestamp};
-use crate::error::{Error, Misuse};
+use crate::error::{Error, Malformed, Misuse};
 use crate::jid::BareJid;
 use crate::session::{Context as Bound, KemPolicy, Session, StanzaKind};
 use crate::stanza::envelope::{self, Recipient};
 use crate::stanza::wrap::Wrap;
-use crate::stanza::{Body, Content, Element, Node, is_for_servers, write_stanza};
+use crate::stanza::{
+    AnswerTag, Attribute, Body, CLIENT_NS, Content, Element, IQ, MESSAGE, Node, OUTSIDE, is_for_servers,
+    write_stanza,
+};
 use crate::step::SendError;
 use crate::suite::{Suite, SuiteId};
 use crate::wire::to_base64;
@@ -21,23 +25,47 @@ pub(super) struct Target {
     pub(super) suite: &'static Suite,
 }
 
+/// A sealed content.
+pub(super) struct Sealed {
+    pub(super) bytes: Vec<u8>,
+    /// Of an iq: what its answer names it by.
+    pub(super) answer_tag: Option<AnswerTag>,
+}
+
 impl Draft<'_> {
-    /// The content of a message: its text if that is all it has, else its children.
-    pub(super) fn content_of<'e>(element: &'e Element<'e>, time: Timestamp) -> Content<'e> {
+    /// What is sealed of a stanza: its text if that is all it has, its children, or more if it has more.
+    pub(super) fn content_of<'e>(
+        element: &'e Element<'e>,
+        time: Timestamp,
+        answers: Option<AnswerTag>,
+    ) -> Content<'e> {
         let inside = |node: &&Node<'e>| match node {
             Node::Element(child) => !is_for_servers(&child.ns, &child.name) && &*child.ns != NS,
-            Node::Text(_) => false,
+            Node::Text(_) => true,
         };
         let nodes: Vec<&Node<'e>> = element.children.iter().filter(inside).collect();
-        if let [Node::Element(body)] = nodes.as_slice()
-            && body.is("jabber:client", "body")
+        let more =
+            |attribute: &&Attribute<'_>| attribute.ns.is_some() || !OUTSIDE.contains(&&*attribute.name);
+        let attributes: Vec<_> = element.attributes.iter().filter(more).cloned().collect();
+        let plain = attributes.is_empty() && answers.is_none() && &*element.name == MESSAGE;
+        if let ([Node::Element(body)], true) = (nodes.as_slice(), plain)
+            && body.is(CLIENT_NS, "body")
             && body.attributes.is_empty()
             && body.elements().next().is_none()
         {
-            return Content { time, inner_id: None, body: Body::ChatText(body.text()) };
+            return Content { time, inner_id: None, answers: None, body: Body::ChatText(body.text()) };
         }
-        let inner_id = element.attr("id").filter(|id| !id.is_empty()).map(Into::into);
-        Content { time, inner_id, body: Body::Children(nodes.into_iter().cloned().collect()) }
+        // The tag names what an answer is for.
+        let id = if answers.is_none() { element.attr("id") } else { None };
+        let inner_id = id.filter(|id| !id.is_empty()).map(Into::into);
+        let text = nodes.iter().any(|node| matches!(node, Node::Text(_)));
+        let children = nodes.into_iter().cloned().collect();
+        let body = if attributes.is_empty() && !text {
+            Body::Children(children)
+        } else {
+            Body::Stanza(Element { attributes, children, ..Element::new(CLIENT_NS, &*element.name) })
+        };
+        Content { time, inner_id, answers, body }
     }
 
     /// What the next message says of its time: it rises from message to message, so that a reader can put them in
@@ -53,15 +81,15 @@ impl Draft<'_> {
     pub(super) fn seal(
         &mut self,
         to: &BareJid,
-        kind: Option<&str>,
+        element: &Element<'_>,
         targets: Vec<Target>,
         content: &[u8],
-    ) -> Result<Result<Vec<u8>, SendError>, Error> {
+    ) -> Result<Result<Sealed, SendError>, Error> {
         let own = self.own()?;
         let (account, sender) = (own.jid.clone(), own.device);
         let bound = Bound {
-            kind: StanzaKind::Message,
-            stanza_type: kind,
+            kind: StanzaKind::of(&element.name).ok_or(Misuse::Stanza(Malformed::Stanza))?,
+            stanza_type: element.attr("type"),
             sender: &account,
             addressed: to,
             prefix: &[],
@@ -76,7 +104,8 @@ impl Draft<'_> {
             return Ok(bytes.ok_or(SendError::NoKeys));
         }
         let Some(suite) = self.payload_suite(&targets)? else { return Ok(Err(SendError::Level)) };
-        Ok(self.seal_wrapped(sender, suite, &bound, targets, content).ok_or(SendError::NoKeys))
+        let bytes = self.seal_wrapped(sender, suite, &bound, targets, content);
+        Ok(bytes.map(|bytes| Sealed { bytes, answer_tag: None }).ok_or(SendError::NoKeys))
     }
 
     /// The first of our suites that every recipient lists. All sessions may have another.
@@ -97,7 +126,7 @@ impl Draft<'_> {
         bound: &Bound<'_>,
         mut target: Target,
         content: &[u8],
-    ) -> Option<Vec<u8>> {
+    ) -> Option<Sealed> {
         let flight = target.session.flight().map(<[u8]>::to_vec);
         let tag = target.session.tag();
         let prefix = envelope::direct_prefix(sender, target.to.device, flight.as_deref(), tag);
@@ -109,7 +138,7 @@ impl Draft<'_> {
         bytes.extend_from_slice(&sealed.header);
         bytes.extend_from_slice(&sealed.ciphertext);
         self.store_session(&target.jid, target.to.device, target.session);
-        Some(bytes)
+        Some(Sealed { bytes, answer_tag: sealed.answer_tag })
     }
 
     fn seal_wrapped(
@@ -149,9 +178,9 @@ impl Draft<'_> {
     /// The stanza around the element: the application's addressing, the element, hints and what is
     /// meant for servers.
     pub(super) fn wrap(&self, element: &Element<'_>, bytes: &[u8]) -> String {
-        let mut out = Element::new("jabber:client", "message");
+        let mut out = Element::new(CLIENT_NS, &*element.name);
         for attribute in &element.attributes {
-            if attribute.ns.is_none() && ["from", "to", "type", "id"].contains(&&*attribute.name) {
+            if attribute.ns.is_none() && OUTSIDE.contains(&&*attribute.name) {
                 out.attributes.push(attribute.clone());
             }
         }
@@ -159,7 +188,11 @@ impl Draft<'_> {
         for child in element.elements().filter(|child| is_for_servers(&child.ns, &child.name)) {
             out = out.with_child(child.clone());
         }
-        self.config.hints.add_to(&mut out);
+        match (&*element.name, element.attr("type")) {
+            (MESSAGE, _) => self.config.hints.add_to(&mut out),
+            (IQ, Some("error")) => out = out.with_child(undefined_error()),
+            _ => {}
+        }
         write_stanza(&out)
     }
 }

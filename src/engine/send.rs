@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use crate::engine::draft::{Done, Draft};
+use crate::engine::iq::is_answer;
 use crate::engine::opening::Occasion;
 use crate::engine::outbox::MAX_OUTBOX;
 use crate::engine::records::{Contact, WaitingSend};
@@ -11,7 +12,9 @@ use crate::error::{Error, Malformed, Misuse};
 use crate::identity::DeviceRecord;
 use crate::jid::{Address, BareJid};
 use crate::stanza::envelope::Recipient;
-use crate::stanza::{Element, MAX_STANZA, is_for_servers, parse, write_stanza};
+use crate::stanza::{
+    CLIENT_NS, Element, IQ, MAX_STANZA, MESSAGE, PRESENCE, is_for_servers, parse, write_stanza,
+};
 use crate::step::{Coverage, Effect, Need, SendError, Token, Waiting};
 use crate::suite::Level;
 
@@ -47,28 +50,25 @@ impl Draft<'_> {
     }
 
     pub(super) fn outgoing_element(&mut self, element: &Element<'_>, token: Token, need: Need) -> Done {
-        match (&*element.ns, &*element.name) {
-            ("jabber:client", "presence") if need == Need::Policy => self.outgoing_presence(element, token),
-            ("jabber:client", "iq" | "presence") => {
-                match need {
-                    Need::Encrypted(_) => self.fail(token, SendError::NotProtectable),
-                    Need::Clear(_) | Need::Policy => self.effects.push(Effect::Pass),
-                }
-                Ok(())
+        if &*element.ns != CLIENT_NS {
+            return Err(Misuse::Stanza(Malformed::Stanza).into());
+        }
+        let to = element.attr("to").map(Address::parse).transpose().map_err(|_| Misuse::Jid)?;
+        match &*element.name {
+            MESSAGE => {
+                let to = to.map_or_else(|| self.own().map(|own| own.jid.clone()), |to| Ok(to.bare))?;
+                self.outgoing_message(element, to, token, need)
             }
-            ("jabber:client", "message") => self.outgoing_message(element, token, need),
+            PRESENCE if to.is_none() && need == Need::Policy => self.outgoing_presence(element, token),
+            PRESENCE | IQ => self.outgoing_of_stream(element, to, token, &need),
             _ => Err(Misuse::Stanza(Malformed::Stanza).into()),
         }
     }
 
-    fn outgoing_message(&mut self, element: &Element<'_>, token: Token, need: Need) -> Done {
+    fn outgoing_message(&mut self, element: &Element<'_>, to: BareJid, token: Token, need: Need) -> Done {
         if self.known_token(token)? {
             return Ok(());
         }
-        let to = match element.attr("to") {
-            Some(to) => Address::parse(to).map_err(|_| Misuse::Jid)?.bare,
-            None => self.own()?.jid.clone(),
-        };
         let inside = element.elements().any(|child| !is_for_servers(&child.ns, &child.name));
         // What there is nothing to protect in, or nobody to protect it for.
         let unprotectable = match element.attr("type") {
@@ -95,10 +95,15 @@ impl Draft<'_> {
             (Need::Encrypted(level), None) => Some(level.0.max(1)),
             (Need::Policy, None) => self.level_by_policy(&to)?,
         };
-        let Some(level) = level else {
-            self.effects.push(Effect::Pass);
-            return Ok(());
-        };
+        if let Some(level) = level {
+            return self.protect(element, to, token, level);
+        }
+        self.effects.push(Effect::Pass);
+        Ok(())
+    }
+
+    /// Sends a stanza under protection, or keeps it until that is possible.
+    pub(super) fn protect(&mut self, element: &Element<'_>, to: BareJid, token: Token, level: u8) -> Done {
         if self.state.outbox.len() + self.state.waiting.len() >= MAX_OUTBOX {
             self.fail(token, SendError::Full);
             return Ok(());
@@ -240,7 +245,7 @@ impl Draft<'_> {
         self.effects.push(Effect::Failed { token, why });
     }
 
-    /// Sends the message if every device that shall have it can, else says what it waits for.
+    /// Sends the stanza if every device that shall have it can, else says what it waits for.
     fn attempt(
         &mut self,
         order: u64,
@@ -250,31 +255,87 @@ impl Draft<'_> {
         level: u8,
     ) -> Result<Attempt, Error> {
         let level = Level(level).max(self.config.least);
-        let own = self.own()?;
-        let (account, me) = (own.jid.clone(), own.device);
-        if own.certificate.as_slice().is_empty() {
+        if self.own()?.certificate.as_slice().is_empty() {
             return Ok(Attempt::Wait(Waiting::Agent));
         }
-        let contact = self.contact(to)?;
-        if contact.is_some_and(|contact| contact.other_key.is_some()) {
+        if self.contact(to)?.is_some_and(|contact| contact.other_key.is_some()) {
             return Ok(Attempt::Fail(SendError::KeyChanged));
         }
-        let connection = own.connection;
-        let resources_without = contact.map_or(0, |contact| {
+        let inquiry = if is_answer(element) { self.inquiry(element)? } else { None };
+        let inquiry = inquiry.map(|(key, inquiry)| (key, inquiry.device, inquiry.tag));
+        let answers = inquiry.map(|(_, _, tag)| tag);
+        let asker = inquiry.map(|(_, device, _)| device);
+        let (targets, coverage) = match self.targets(to, element, asker, level)? {
+            Ok(found) => found,
+            Err(attempt) => return Ok(attempt),
+        };
+        let time = self.stamp()?;
+        let content = Self::content_of(element, time, answers);
+        let Ok(content) = content.encode(self.config.padding) else {
+            return Ok(Attempt::Fail(SendError::TooLarge));
+        };
+        // The other side writes it out again: escaping makes one byte five, and servers add a little.
+        if content.len() > MAX_STANZA / 8 && write_stanza(element).len() > MAX_STANZA - MARGIN {
+            return Ok(Attempt::Fail(SendError::TooLarge));
+        }
+        let device = targets.first().map(|target| target.to.device);
+        let sealed = match self.seal(to, element, targets, &content)? {
+            Ok(sealed) => sealed,
+            Err(why) => return Ok(Attempt::Fail(why)),
+        };
+        let stanza = self.wrap(element, &sealed.bytes);
+        if stanza.len() > MAX_STANZA {
+            return Ok(Attempt::Fail(SendError::TooLarge));
+        }
+        if &*element.name == MESSAGE {
+            self.put_in_outbox(order, to, element.attr("id"), stanza, Some((token, coverage)));
+            return Ok(Attempt::Sent);
+        }
+        if let Some((key, ..)) = inquiry {
+            self.inquiry_answered(&key);
+        } else if let (Some(device), Some(tag)) = (device, sealed.answer_tag) {
+            self.asked_question((to, device), element, token, tag);
+        }
+        // Of this stream only; a lost one is not sent again.
+        self.send(stanza, Some(token))?;
+        self.effects.push(Effect::Sent { token, coverage });
+        Ok(Attempt::Sent)
+    }
+
+    /// The devices that a stanza goes to, each with its session: all of both accounts for a message, for others those
+    /// of the addressed account, and for one to a full JID the device that is there. `asker` is the one that an answer
+    /// goes to.
+    fn targets(
+        &mut self,
+        to: &BareJid,
+        element: &Element<'_>,
+        asker: Option<u32>,
+        level: Level,
+    ) -> Result<Result<(Vec<Target>, Coverage), Attempt>, Error> {
+        let own = self.own()?;
+        let (account, me, connection) = (own.jid.clone(), own.device, own.connection);
+        let message = &*element.name == MESSAGE;
+        let only = if message { None } else { asker.or(self.device_at(element.attr("to"))?) };
+        if !message && only.is_none() && Self::is_to_resource(element) {
+            // Nobody is there any more.
+            return Ok(Err(Attempt::Fail(SendError::NoKeys)));
+        }
+        let resources_without = self.contact(to)?.filter(|_| message).map_or(0, |contact| {
             let here = |resource: &&super::records::Resource| resource.available && resource.device == 0;
             if contact.connection == connection { contact.resources.iter().filter(here).count() } else { 0 }
         });
         let mut coverage = Coverage { resources_without, ..Coverage::default() };
         let mut targets: Vec<Target> = Vec::new();
         let mut wait = None;
-        let accounts: &[&BareJid] = if *to == account { &[to] } else { &[to, &account] };
+        let accounts: &[&BareJid] = if *to == account || !message { &[to] } else { &[to, &account] };
         for jid in accounts {
             let own = **jid == account;
             let fresh = self.is_fresh(jid)?;
-            let devices = self.contact(jid)?.map_or_else(Vec::new, |contact| contact.live.clone());
+            let mut devices = self.contact(jid)?.map_or_else(Vec::new, |contact| contact.live.clone());
+            devices.retain(|device| only.is_none_or(|only| *device == only));
             if devices.is_empty() && !own {
                 if fresh {
-                    return Ok(Attempt::Fail(SendError::NoKeys));
+                    return Ok(Err(Attempt::Fail(SendError::NoKeys)));
                 }
                 self.want_keys(jid)?;
                 wait = wait.or(Some(Waiting::Keys));
@@ -287,41 +348,22 @@ impl Draft<'_> {
                 match self.target(jid, device, own, level, fresh)? {
                     Found::Target(target) => targets.push(*target),
                     Found::Missing => coverage.missing.push(device),
-                    Found::TooWeak => return Ok(Attempt::Fail(SendError::Level)),
+                    Found::TooWeak => return Ok(Err(Attempt::Fail(SendError::Level))),
                     Found::Wait(why) => wait = wait.or(Some(why)),
                 }
             }
         }
         if let Some(why) = wait {
-            return Ok(Attempt::Wait(if self.own()?.connected { why } else { Waiting::Connection }));
+            return Ok(Err(Attempt::Wait(if self.own()?.connected { why } else { Waiting::Connection })));
         }
         if !targets.iter().any(|target| target.jid == *to) {
-            return Ok(Attempt::Fail(SendError::NoKeys));
+            return Ok(Err(Attempt::Fail(SendError::NoKeys)));
         }
         for target in &targets {
             let list = if target.to.own { &mut coverage.own_devices } else { &mut coverage.devices };
             list.push(target.to.device);
         }
-        let time = self.stamp()?;
-        let content = Self::content_of(element, time);
-        let Ok(content) = content.encode(self.config.padding) else {
-            return Ok(Attempt::Fail(SendError::TooLarge));
-        };
-        // The other side writes it out again: escaping makes one byte five, and servers add a little.
-        if content.len() > MAX_STANZA / 8 && write_stanza(element).len() > MAX_STANZA - MARGIN {
-            return Ok(Attempt::Fail(SendError::TooLarge));
-        }
-        let kind = element.attr("type");
-        let bytes = match self.seal(to, kind, targets, &content)? {
-            Ok(bytes) => bytes,
-            Err(why) => return Ok(Attempt::Fail(why)),
-        };
-        let stanza = self.wrap(element, &bytes);
-        if stanza.len() > crate::stanza::MAX_STANZA {
-            return Ok(Attempt::Fail(SendError::TooLarge));
-        }
-        self.put_in_outbox(order, to, element.attr("id"), stanza, Some((token, coverage)));
-        Ok(Attempt::Sent)
+        Ok(Ok((targets, coverage)))
     }
 
     /// Whether a fetch of the account's keys has ended not long ago, and none is under way; or whether, with devices

@@ -4,8 +4,8 @@ use zeroize::Zeroizing;
 
 use crate::engine::Config;
 use crate::engine::records::{
-    Accepted, Acknowledged, Arrival, Ask, Contact, Counters, Device, InboxItem, OneTime, Opening, OutboxItem,
-    Own, OwnPrekeys, Request, WaitingSend,
+    Accepted, Acknowledged, Arrival, Ask, Contact, Counters, Device, InboxItem, Inquiry, OneTime, Opening,
+    OutboxItem, Own, OwnPrekeys, Question, Request, WaitingSend,
 };
 use crate::env::Timestamp;
 use crate::error::Misuse;
@@ -78,6 +78,8 @@ tables! {
     asks: Ask,
     openings: Opening,
     arrivals: Arrival,
+    questions: Question,
+    inquiries: Inquiry,
 }
 
 impl State {

@@ -24,6 +24,12 @@ impl Draft<'_> {
         for sequence in self.state.prekeys.due(self.now) {
             self.forget_prekeys(sequence);
         }
+        for key in self.state.questions.due(self.now) {
+            self.state.questions.remove(&key);
+        }
+        for key in self.state.inquiries.due(self.now) {
+            self.state.inquiries.remove(&key);
+        }
         for id in self.state.one_time.due(self.now) {
             self.state.one_time.remove(&id);
         }

@@ -17,7 +17,9 @@
 //! | MixHash(KEM public key, ciphertext) | two MixHash | one step, one thing |
 //! | offers and answers never in a first message | never in the initiator's first chain | the same, and said so that a repeated flight is covered |
 //! | associated data without the bytes before the header | the prefix is in it | a repeated flight, the tag and the recipient cannot be changed |
-//! | inner id whenever something refers to it | in contents of kind 2 | a plain text stays within its 32 bytes |
+//! | inner id whenever something refers to it | in contents of kinds 2 and 3 | a plain text stays within its 32 bytes |
+//! | an answer carries a tag | and no id: the tag alone finds its question | ids outside need not be believed, and ids inside not be sent |
+//! | whole stanza | used where a stanza has more than its children (language, other attributes, text between); else children | smaller |
 //! | short secrets under a long hash: not said | filled up with zeros | HMAC does the same; some libraries refuse short keys |
 //! | grease in adverts | that of the record's suite list | the two lists can be compared |
 //!
@@ -33,6 +35,7 @@
 //! | a handshake that names a superseded secret is an event | an old name within the kept five; the one before the current is let through if the last step was one's own | the peer may not have seen that step |
 //! | sender time | it rises from message to message of a device, by a millisecond at least | servers put messages out of order when sessions are resumed; so a reader can put them in order again |
 //! | empty messages of type `chat` | of no type, to the resource of the device where it is known | servers make carbons of `chat`, and the other devices cannot read it |
+//! | iqs protected by default | to a full JID whose device has shown its advert; else in clear under the policy | other clients of a contact, and servers, answer what they are asked |
 //! | clear text of a sticky account is an event | not when it comes from an archive | what is there may be older than the account's keys |
 //! | fetches: one for each account | eight at once, and those that a message waits for first | servers limit rates: five hundred requests at a log-in would time out |
 //! | keys that cannot be had | a server's silence is not taken for *none*: asked again, more and more rarely | a message to a contact whose server is slow or down for a while would fail |
@@ -42,10 +45,9 @@
 //!
 //! # Not yet there
 //!
-//! The numbers are reserved where the design gave them: content kinds 3 and 4, stanza kinds presence and iq,
-//! the *linking* flag, attestations in the record.
+//! The numbers are reserved where the design gave them: content kind 4, the *linking* flag, attestations in the record.
 //!
-//! * Protection of iq and presence, detached authentication, authenticated presence.
+//! * Detached authentication, authenticated presence.
 //! * Catch-up mode: deletion timers run while an archive is read.
 //! * The control message *list version* is sent when the account leaves, and not yet at other changes of the list;
 //!   *resend request* is read and never sent.

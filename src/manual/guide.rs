@@ -55,7 +55,8 @@
 //!
 //! `need` says what the stanza needs:
 //!
-//! * `Need::Policy`: encrypted to accounts that are known to encrypt, else in clear.
+//! * `Need::Policy`: encrypted to accounts that are known to encrypt, else in clear. An iq, and a presence to a full
+//!   JID, is encrypted if the device there is known; for bare JIDs iqs are answered by servers, and stay in clear.
 //! * `Need::Encrypted(level)`: encrypted with at least that level, or not sent.
 //! * `Need::Clear(consent)`: in clear although the account is known to encrypt. The consent comes only with the
 //!   event that warned of its clear text.
@@ -71,9 +72,16 @@
 //! | `Deliver` | show the stanza it carries as protected, store it, then hand in `Input::Taken(id)` |
 //! | neither | nothing: it was for the engine, or it was refused |
 //!
+//! All kinds of stanzas are delivered so: messages, presence that was sent to this user, and iqs. A delivered iq is
+//! matched, or answered, by the client's own code; the answer goes out through the hook, and the engine protects it as
+//! the question was. An iq error that follows a `Failed` with `Bounced` passes unprotected: a server's word, or
+//! anybody's on the way.
+//!
 //! A delivered stanza replaces the one that came. `Context` tells who sent it; show that and not the stanza's
 //! resource. If `id_protected` is false, do not let receipts or corrections refer to the stanza's id. `again`
-//! is true if it may have been delivered before: look at what you stored.
+//! is true if it may have been delivered before: look at what you stored. What servers had added, such as the time of a
+//! delay, is in `unauthenticated`: use it as you would without encryption. `dropped` names what else stood beside the
+//! protected part and is nobody's word; log it.
 //!
 //! Messages of one device belong in the order of `Context::sent`, which rises from one to the next. Servers mostly
 //! keep that order; ejabberd mixes it when it resumes a session. A client shows what comes, and sorts by it.

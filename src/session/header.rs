@@ -6,6 +6,7 @@ use crate::error::{Malformed, Reason};
 use crate::jid::BareJid;
 use crate::session::Role;
 use crate::session::ratchet::MAX_NUMBER;
+use crate::stanza::{IQ, MESSAGE, PRESENCE};
 use crate::suite::{Refused, Suite};
 use crate::wire;
 
@@ -20,11 +21,22 @@ const WANT: u8 = 3;
 /// Which stanza carries the message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
-#[cfg_attr(not(test), expect(dead_code, reason = "only messages are protected yet; the numbers are taken"))]
 pub(crate) enum StanzaKind {
     Message = 1,
     Presence = 2,
     Iq = 3,
+}
+
+impl StanzaKind {
+    /// Of a stanza with this name.
+    pub(crate) fn of(name: &str) -> Option<Self> {
+        match name {
+            MESSAGE => Some(Self::Message),
+            PRESENCE => Some(Self::Presence),
+            IQ => Some(Self::Iq),
+            _ => None,
+        }
+    }
 }
 
 /// What a message is bound to besides its session and header.

@@ -8,11 +8,12 @@ use zeroize::Zeroizing;
 use crate::env::{Env, Timestamp};
 use crate::error::{Malformed, Misbehaviour, Reason};
 use crate::secret::Secret;
-use crate::session::header::{Context, Fields, Header, associated_data};
+use crate::session::header::{Context, Fields, Header, StanzaKind, associated_data};
 use crate::session::kem_ratchet::{KemPolicy, KemRatchet, low_byte};
 use crate::session::ratchet::{MessageKey, RatchetKeyPair, ReceivingChain, RootStep, SendingChain};
 use crate::session::skipped::SkippedRun;
 use crate::session::{Earlier, MAX_OLD_CHAINS, RECENT_CHAINS, Receiving, Role, Session, bad_key, failed};
+use crate::stanza::AnswerTag;
 use crate::suite::{Refused, Suite};
 
 /// One message makes us derive at most this many keys: a third of a millisecond, and more than a
@@ -29,11 +30,15 @@ pub(crate) const SKIPPED_LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60)
 pub(crate) struct SealedMessage {
     pub(crate) header: Vec<u8>,
     pub(crate) ciphertext: Vec<u8>,
+    /// Of an iq: what its answer names it by.
+    pub(crate) answer_tag: Option<AnswerTag>,
 }
 
 /// A message opened, and what the store is to do in the batch that stores the session.
 pub(crate) struct Opened {
     pub(crate) content: Zeroizing<Vec<u8>>,
+    /// Of an iq: what its answer is to name it by.
+    pub(crate) answer_tag: Option<AnswerTag>,
     /// Skipped keys to store.
     pub(crate) skipped: Vec<SkippedRun>,
     /// The skipped key (chain, number) that was used and is to be deleted.
@@ -67,6 +72,9 @@ impl<E> From<Misbehaviour> for OpenError<E> {
         Self::Refused(misbehaviour.into())
     }
 }
+
+/// What a message says, and the tag for its answer.
+type Plain = (Zeroizing<Vec<u8>>, Option<AnswerTag>);
 
 /// A message about to be opened.
 struct Sealed<'a> {
@@ -107,13 +115,14 @@ impl Session {
         }
         .encode()?;
         let key = sending.advance(suite)?;
+        let answer_tag = answer_tag(suite, context, &key)?;
         let aad = associated_data(self.transcript.as_slice(), self.role, &header, epoch, context)?;
         let ciphertext = key.seal(suite, &aad, plaintext)?;
         self.kem.count();
         self.unanswered = 0;
         self.replied = 1;
         self.used = env.now.as_secs();
-        Ok(SealedMessage { header, ciphertext })
+        Ok(SealedMessage { header, ciphertext, answer_tag })
     }
 
     /// A new ratchet key of ours, and the root step with it.
@@ -323,7 +332,7 @@ impl Session {
         message: &Sealed<'_>,
         epoch: u64,
         key: MessageKey,
-    ) -> Result<Zeroizing<Vec<u8>>, Reason> {
+    ) -> Result<Plain, Reason> {
         let Sealed { header, header_bytes, ciphertext, context } = message;
         if header.epoch != low_byte(epoch) {
             return Err(Reason::Unauthentic);
@@ -331,7 +340,9 @@ impl Session {
         let transcript = self.transcript.as_slice();
         let aad = associated_data(transcript, self.role.other(), header_bytes, epoch, context);
         let aad = aad.map_err(|_| Malformed::TooLarge)?;
-        key.open(suite, &aad, ciphertext).map_err(|_| Reason::Unauthentic)
+        let tag = answer_tag(suite, context, &key).map_err(failed)?;
+        let content = key.open(suite, &aad, ciphertext).map_err(|_| Reason::Unauthentic)?;
+        Ok((content, tag))
     }
 
     /// Takes the fields of an authentic message into `kem`.
@@ -355,24 +366,29 @@ impl Session {
 
 impl Opened {
     fn new(
-        content: Zeroizing<Vec<u8>>,
+        (content, answer_tag): Plain,
         skipped: Vec<SkippedRun>,
         used: Option<(u32, u32)>,
         expired_chains: Vec<u32>,
     ) -> Self {
-        Self { content, skipped, used, expired_chains, excess: 0 }
+        Self { content, answer_tag, skipped, used, expired_chains, excess: 0 }
     }
 }
 
 impl fmt::Debug for Opened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { content: _, skipped: _, used, expired_chains, excess } = self;
+        let Self { content: _, answer_tag: _, skipped: _, used, expired_chains, excess } = self;
         f.debug_struct("Opened")
             .field("used", used)
             .field("expired_chains", expired_chains)
             .field("excess", excess)
             .finish_non_exhaustive()
     }
+}
+
+/// What an iq's answer names it by; other stanzas have none.
+fn answer_tag(suite: &Suite, context: &Context<'_>, key: &MessageKey) -> Result<Option<AnswerTag>, Refused> {
+    (context.kind == StanzaKind::Iq).then(|| key.answer_tag(suite)).transpose()
 }
 
 /// Those runs that have keys.

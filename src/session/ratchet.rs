@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 use crate::secret::Secret;
 use crate::session::codec::{SECRET_LEN, derive};
 use crate::session::symmetric::len16;
+use crate::stanza::AnswerTag;
 use crate::suite::kdf::{self, expand_with_label};
 use crate::suite::{KeyPair, Refused, Suite};
 use crate::wire::Bytes;
@@ -159,6 +160,11 @@ impl MessageKey {
     /// A skipped key, back from the store.
     pub(crate) fn skipped(key: Secret) -> Self {
         Self(key)
+    }
+
+    /// What the answer to an iq in this message names it by.
+    pub(crate) fn answer_tag(&self, suite: &Suite) -> Result<AnswerTag, Refused> {
+        derive(suite, &self.0, "answer", &[], 16)?.expose().try_into().map_err(|_| Refused)
     }
 
     /// Encrypts.

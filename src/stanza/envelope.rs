@@ -71,6 +71,11 @@ impl<'a> Envelope<'a> {
         }
     }
 
+    /// Whether it is direct, and to this device.
+    pub(crate) fn is_direct_to(&self, device: u32) -> bool {
+        matches!(self, Self::Direct(direct) if direct.recipient == device)
+    }
+
     /// Takes the bytes apart.
     pub(crate) fn decode(bytes: &'a [u8]) -> Result<Self, Reason> {
         let (kind, rest) = wire::decode_prefix::<u8>(bytes)?;

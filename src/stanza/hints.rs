@@ -59,6 +59,18 @@ pub(crate) fn is_for_servers(ns: &str, name: &str) -> bool {
     }
 }
 
+/// Whether a child is out of place inside a protected stanza: servers read or make it, or this protocol does. A client
+/// that found it there could take it for their word.
+pub(crate) fn is_out_of_place(ns: &str, name: &str) -> bool {
+    let copy = match ns {
+        // XEP-0280 and XEP-0313: copies, which only the own server makes.
+        "urn:xmpp:carbons:2" => matches!(name, "received" | "sent"),
+        "urn:xmpp:mam:2" => name == "result",
+        _ => false,
+    };
+    copy || ns == NS || is_for_servers(ns, name) || is_from_servers(ns, name)
+}
+
 /// Whether a stanza's child is what servers add by their role: no sender can vouch for it, so it
 /// is handed over apart, and is dropped where it is found inside.
 pub(crate) fn is_from_servers(ns: &str, name: &str) -> bool {

@@ -145,8 +145,12 @@ fn rooms_and_other_stanzas_are_refused_when_they_need_protection() {
     let need = Need::Encrypted(Level::CLASSICAL);
     for (stanza, why) in [
         ("<message to='room@example.net' type='groupchat'><body>x</body></message>", SendError::NotForRooms),
-        ("<iq to='bob@example.org/desk' type='get' id='1'><x xmlns='y'/></iq>", SendError::NotProtectable),
-        ("<presence to='bob@example.org'/>", SendError::NotProtectable),
+        // The server answers for a bare JID, and reads subscriptions.
+        ("<iq to='bob@example.org' type='get' id='1'><x xmlns='y'/></iq>", SendError::NotProtectable),
+        ("<iq to='bob@example.org/away' type='get' id='1'><x xmlns='y'/></iq>", SendError::NoKeys),
+        ("<iq to='bob@example.org/desk' type='result' id='1'/>", SendError::NotProtectable),
+        ("<presence to='bob@example.org' type='subscribe'/>", SendError::NotProtectable),
+        ("<presence/>", SendError::NotProtectable),
     ] {
         let token =
             world.with(ALICE, |device, server, env| device.hand_in(server, env, stanza, need.clone()));

@@ -278,14 +278,26 @@ impl<S: Storage> Client<S> {
         self.tell_active();
     }
 
-    /// Sends an iq of type `get` or `set` in clear. Its answer comes as [`Event::Answer`] with the id returned.
-    pub fn request(&mut self, kind: &str, to: Option<&str>, payload: Element) -> String {
-        self.ask(kind, to, payload, crate::session::Purpose::Application)
+    /// Sends an iq of type `get` or `set`: under protection to a device that is known to be there, else in clear. Its
+    /// answer comes as [`Event::Answer`] with the id returned.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn request(
+        &mut self,
+        kind: &str,
+        to: Option<&str>,
+        payload: Element,
+    ) -> Result<String, Error<S::Error>> {
+        self.ask_protected(kind, to, payload)
     }
 
     /// Answers an iq that this program does not know.
-    pub fn refuse(&mut self, request: &Element) {
-        self.write(crate::xml::unknown(request));
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn refuse(&mut self, request: &Element) -> Result<(), Error<S::Error>> {
+        self.reply(&crate::xml::unknown(request))
     }
 
     /// What would become of a stanza to `jid`: the padlock before sending.

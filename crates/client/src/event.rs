@@ -91,6 +91,17 @@ pub enum Event {
         id: String,
         /// The iq of type `result` or `error`.
         answer: Option<Element>,
+        /// How it was protected. An error without protection is a server's word, or anybody's on the way.
+        protection: Option<Protection>,
+    },
+    /// An iq of type `get` or `set` that was protected. It wants an answer, handed to
+    /// [`Client::send`](crate::Client::send) or at least [`Client::refuse`](crate::Client::refuse): it goes back under
+    /// the same protection.
+    Question {
+        /// The iq.
+        stanza: Element,
+        /// How it was protected.
+        protection: Protection,
     },
     /// The key agent is asked, where it is outside: the answer comes back with
     /// [`Client::answered`](crate::Client::answered).

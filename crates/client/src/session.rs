@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use minidom::Element;
 use tokio::time::Instant;
-use xmpp_e2e::{Input, Need, OutboxId, Subscription, Token};
+use xmpp_e2e::{Input, Need, OutboxId, Protection, Subscription, Token};
 use xmpp_e2e_minidom::to_tree;
 
 use crate::archive::{self, Name, Reading};
@@ -31,6 +31,8 @@ const MAX_HELD: usize = 1_000;
 #[derive(Debug)]
 pub(crate) struct Request {
     to: Option<String>,
+    /// The engine's name for it, if it went through the engine.
+    token: Option<Token>,
     purpose: Purpose,
     pub(crate) deadline: Instant,
 }
@@ -184,13 +186,23 @@ impl<S: Storage> Client<S> {
 
     /// A stanza that is not under protection, nor the engine's business.
     pub(crate) fn passed(&mut self, stanza: &Element) -> Result<(), Error<S::Error>> {
-        if stanza.name() != "iq" {
-            self.tell(Event::Stanza(stanza.clone()));
-            return Ok(());
+        if stanza.name() == "iq" {
+            return self.iq(stanza, None);
         }
+        self.tell(Event::Stanza(stanza.clone()));
+        Ok(())
+    }
+
+    /// An iq, and how it was protected.
+    pub(crate) fn iq(
+        &mut self,
+        stanza: &Element,
+        protection: Option<Protection>,
+    ) -> Result<(), Error<S::Error>> {
         match stanza.attr("type") {
-            Some("result" | "error") => return self.answer(stanza),
-            Some("set") if stanza.has_child("query", xml::ROSTER) => {
+            Some("result" | "error") => return self.answer(stanza, protection),
+            // Only the own server pushes, and it has no keys.
+            Some("set") if protection.is_none() && stanza.has_child("query", xml::ROSTER) => {
                 // The engine lets only the own server's pass.
                 if let Some(query) = stanza.get_child("query", xml::ROSTER) {
                     let change = self.roster.update(query);
@@ -198,7 +210,7 @@ impl<S: Storage> Client<S> {
                 }
                 self.write(xml::result(stanza, None));
             }
-            Some("get") if stanza.has_child("ping", PING) => self.write(xml::result(stanza, None)),
+            Some("get") if stanza.has_child("ping", PING) => return self.reply(&xml::result(stanza, None)),
             Some("get") if stanza.has_child("query", DISCO_INFO) => {
                 let mut query = Element::bare("query", DISCO_INFO);
                 let identity = [("category", "client"), ("type", "pc"), ("name", "xmpp-e2e")];
@@ -206,15 +218,24 @@ impl<S: Storage> Client<S> {
                 for feature in [DISCO_INFO, PING, xmpp_e2e::NS] {
                     query.append_child(element(DISCO_INFO, "feature", &[("var", feature)]));
                 }
-                self.write(xml::result(stanza, Some(query)));
+                return self.reply(&xml::result(stanza, Some(query)));
             }
-            _ => self.tell(Event::Stanza(stanza.clone())),
+            _ => self.tell(match protection {
+                None => Event::Stanza(stanza.clone()),
+                Some(protection) => Event::Question { stanza: stanza.clone(), protection },
+            }),
         }
         Ok(())
     }
 
+    /// Answers an iq: under protection, if that is how it was asked.
+    pub(crate) fn reply(&mut self, answer: &Element) -> Result<(), Error<S::Error>> {
+        let token = Token(OWN_TOKENS | self.number());
+        self.send(answer, token, Need::Policy)
+    }
+
     /// The answer to a question of the client's.
-    fn answer(&mut self, iq: &Element) -> Result<(), Error<S::Error>> {
+    fn answer(&mut self, iq: &Element, protection: Option<Protection>) -> Result<(), Error<S::Error>> {
         let id = iq.attr("id").unwrap_or_default();
         let Some(request) = self.requests.get(id) else {
             self.tell(Event::Stanza(iq.clone()));
@@ -231,7 +252,22 @@ impl<S: Storage> Client<S> {
             return Ok(());
         }
         let Some(request) = self.requests.remove(id) else { return Ok(()) };
+        if let Purpose::Application = request.purpose {
+            self.tell(Event::Answer { id: id.to_owned(), answer: Some(iq.clone()), protection });
+            return Ok(());
+        }
         self.answered_with(id, &request.purpose, Some(iq))
+    }
+
+    /// Something of the client's own did not go out.
+    pub(crate) fn own_failed(&mut self, token: Token) -> Result<(), Error<S::Error>> {
+        let request = self.requests.iter().find(|(_, request)| request.token == Some(token));
+        let Some(id) = request.map(|(id, _)| id.clone()) else {
+            // The presence: what follows it must not wait for it.
+            return self.presence_sent();
+        };
+        let outstanding = self.requests.remove(&id);
+        outstanding.map_or(Ok(()), |request| self.answered_with(&id, &request.purpose, None))
     }
 
     fn answered_with(
@@ -249,7 +285,7 @@ impl<S: Storage> Client<S> {
         };
         match purpose {
             Purpose::Application => {
-                self.tell(Event::Answer { id: id.to_owned(), answer: iq.cloned() });
+                self.tell(Event::Answer { id: id.to_owned(), answer: iq.cloned(), protection: None });
             }
             Purpose::Carbons => {}
             Purpose::Ping(count) => {
@@ -401,9 +437,22 @@ impl<S: Storage> Client<S> {
 
     /// Asks a question.
     pub(crate) fn ask(&mut self, kind: &str, to: Option<&str>, payload: Element, purpose: Purpose) -> String {
-        let (id, iq) = self.register(kind, to, payload, purpose);
+        let (id, iq) = self.register(kind, to, payload, (purpose, None));
         self.write(iq);
         id
+    }
+
+    /// Asks a question of the application's, under protection where that is possible.
+    pub(crate) fn ask_protected(
+        &mut self,
+        kind: &str,
+        to: Option<&str>,
+        payload: Element,
+    ) -> Result<String, Error<S::Error>> {
+        let token = Token(OWN_TOKENS | self.number());
+        let (id, iq) = self.register(kind, to, payload, (Purpose::Application, Some(token)));
+        self.send(&iq, token, Need::Policy)?;
+        Ok(id)
     }
 
     fn register(
@@ -411,12 +460,12 @@ impl<S: Storage> Client<S> {
         kind: &str,
         to: Option<&str>,
         payload: Element,
-        purpose: Purpose,
+        (purpose, token): (Purpose, Option<Token>),
     ) -> (String, Element) {
         // Nobody can answer who has not seen it.
         let id = format!("c{:x}-{:012x}", self.number(), self.random() >> 16);
         let request =
-            Request { to: to.map(str::to_owned), purpose, deadline: Instant::now() + ANSWER_TIMEOUT };
+            Request { to: to.map(str::to_owned), token, purpose, deadline: Instant::now() + ANSWER_TIMEOUT };
         self.requests.insert(id.clone(), request);
         let iq = xml::iq(kind, &id, to, Some(payload));
         (id, iq)
@@ -428,8 +477,12 @@ impl<S: Storage> Client<S> {
         if !open {
             let domain = xml::domain(&self.login.account).to_owned();
             let count = self.sm.outstanding();
-            let (_, ping) =
-                self.register("get", Some(&domain), Element::bare("ping", PING), Purpose::Ping(count));
+            let (_, ping) = self.register(
+                "get",
+                Some(&domain),
+                Element::bare("ping", PING),
+                (Purpose::Ping(count), None),
+            );
             // Nothing acknowledges the ping itself.
             self.write_first(ping);
         }
@@ -452,7 +505,7 @@ impl<S: Storage> Client<S> {
         self.archive.reading = None;
         for (id, request) in core::mem::take(&mut self.requests) {
             if matches!(request.purpose, Purpose::Application) {
-                self.tell(Event::Answer { id, answer: None });
+                self.tell(Event::Answer { id, answer: None, protection: None });
             }
         }
     }

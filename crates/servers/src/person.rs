@@ -324,7 +324,10 @@ async fn live(
                 }
                 Some(Order::Active(active)) => client.set_active(active),
                 Some(Order::Request(to, payload)) => {
-                    let id = client.request("get", Some(&to), payload);
+                    let id = match client.request("get", Some(&to), payload) {
+                        Ok(id) => id,
+                        Err(error) => break error.to_string(),
+                    };
                     heard.lock().expect("the lock").requests.push(id);
                 }
                 Some(Order::Close) | None => {
@@ -371,7 +374,9 @@ fn note(heard: &mut Heard, event: Event, client: &mut Client<SharedStorage>) -> 
                     heard.clear.push((from, body.text()));
                 }
             }
-            _ if matches!(stanza.attr("type"), Some("get" | "set")) => client.refuse(&stanza),
+            _ if matches!(stanza.attr("type"), Some("get" | "set")) => {
+                client.refuse(&stanza).expect("refused");
+            }
             _ => {}
         },
         Event::Sent { token, .. } => {
@@ -391,7 +396,8 @@ fn note(heard: &mut Heard, event: Event, client: &mut Client<SharedStorage>) -> 
         }
         Event::Security(event) => heard.security.push(event),
         Event::Fault(fault) => heard.faults.push(fault),
-        Event::Answer { id, answer } => {
+        Event::Question { stanza, .. } => client.refuse(&stanza).expect("refused"),
+        Event::Answer { id, answer, .. } => {
             heard.answers.insert(id, answer);
         }
         _ => {}

@@ -10,7 +10,9 @@
 //!
 //! (White space between the elements is for the reader of this page.)
 //!
-//! This version protects messages. An iq, a presence and a message of type `groupchat` or `error` are never protected.
+//! Protected are messages, presence for somebody (with a `to`, available or `unavailable`), and iqs to a full JID.
+//! Never: a message of type `groupchat` or `error`, broadcast presence and the other types of presence, and an iq to a
+//! bare JID, which its server answers.
 //!
 //! # The bytes
 //!
@@ -76,9 +78,11 @@
 //!
 //! # Who gets it
 //!
-//! All live devices of the addressed account, by its list, and all other live devices of the sender's account.
-//! A device without a valid certificate or record is left out and reported. If no device of the addressed
-//! account is left, the message is not sent.
+//! A message: all live devices of the addressed account, by its list, and all other live devices of the sender's
+//! account. A presence for a bare JID: all live devices of that account. An iq, and a presence for a full JID: the
+//! device at that resource, by the verified advert that it showed; an answer the device that asked. Devices without a
+//! valid certificate or record are left out and reported. If no device of the addressed account is left, the stanza is
+//! not sent.
 //!
 //! # Content
 //!
@@ -86,6 +90,7 @@
 //! uint8   kind
 //! uint8   time[6]                     // the sender's, milliseconds since the Unix epoch; more than in its message before
 //! opaque  inner_id<V>                 // at most 255 bytes, may be empty
+//! [opaque tag[16];]                   // if the top bit of `kind` is set: what iq this answers
 //! body                                // to the padding
 //! zeros                               // the padding
 //! ```
@@ -93,10 +98,12 @@
 //! | kind | name | body |
 //! |---|---|---|
 //! | 1 | chat text | the text of the only `<body/>`, UTF-8 |
-//! | 2 | children | the children of the `<message/>` as XML, where `jabber:client` is the default namespace |
-//! | 3 | whole stanza | reserved |
-//! | 4 | detached authentication | reserved |
+//! | 2 | children | the children of the stanza as XML, where `jabber:client` is the default namespace |
+//! | 3 | stanza | the stanza as XML, without the attributes `from`, `to`, `type` and `id` |
 //! | 5 | control | `uint8 type`, then by type |
+//!
+//! The top bit (`0x80`) may be set for kinds 2 and 3. Kinds 1 and 5 are for messages only. The element in kind 3 must be
+//! of the same name as the stanza that it comes in.
 //!
 //! | control type | name | after the type |
 //! |---|---|---|
@@ -107,15 +114,15 @@
 //! An unknown kind or control type is refused as of an unknown version. Types 2 and 3 are read and, in this version,
 //! never sent; 3 has no effect.
 //!
-//! Kind 1 is used if the message, apart from children for servers, has only a `<body/>` in `jabber:client`
-//! without attributes and child elements; it has no inner id. Otherwise kind 2, with the message's id as inner
+//! Kind 1 is used if a message, apart from children for servers, has only a `<body/>` in `jabber:client`
+//! without attributes and child elements; it has no inner id. Otherwise kind 2, or kind 3 if the stanza has other
+//! attributes than the four or text between its children, with the stanza's id as inner
 //! id. The inner id is authoritative. Where there is none, the stanza's own id is handed over and marked as not
 //! protected: nothing may refer to it.
 //!
 //! Texts are UTF-8 and hold only characters that XML 1.0 can carry; so the zeros of the padding are told apart.
-//! Text of a message that is outside of its child elements is not sent.
 //!
-//! # XML of kind 2
+//! # XML of kinds 2 and 3
 //!
 //! Written: no prefix on elements but `xml`; the default namespace declared where it changes; attributes in a
 //! namespace with a prefix `ns` and a number; attribute values in single quotes; `&`, `<`, `>` and CR escaped
@@ -140,10 +147,44 @@
 //!
 //! A message that has nothing but such children is not protected.
 //!
+//! Inside, these are dropped, and with them what only servers say: `delay` of `urn:xmpp:delay`, `x` of `jabber:x:delay`,
+//! `stanza-id` of `urn:xmpp:sid:0`, `archived` of `urn:xmpp:mam:tmp`, `occupant-id` of `urn:xmpp:occupant-id:0`, the
+//! wrappers of copies (below), and every element of `urn:xmpp:e2e:0`. Only children of the stanza itself are looked at.
+//!
 //! # What is handed over
 //!
-//! A message with the outer `from`, `to` and `type`, the inner id if there is one, else the outer; and inside
-//! what was sealed. Nothing else of the outer stanza.
+//! A stanza with the outer `from`, `to` and `type`, the inner id if there is one, else the outer; and inside
+//! what was sealed. Of the rest of the outer stanza, what only servers say is handed over apart, as nobody's word; the
+//! names of what is neither that nor for servers are reported, and it is dropped.
+//!
+//! # Iqs
+//!
+//! ```xml
+//! <iq to='bob@example.org/desk' type='get' id='v1'><e xmlns='urn:xmpp:e2e:0'>BASE64</e></iq>
+//! ```
+//!
+//! An iq is an iq of the same type and id, with the element as its payload, always direct. A question has its id as
+//! inner id. Both sides derive a tag from the message key of the question:
+//!
+//! ```text
+//! tag = ExpandWithLabel(message key, "answer", "", 16)
+//! ```
+//!
+//! The answer carries the tag, and no inner id. A protected answer whose tag names no question that is open with that
+//! device is refused; else it is the answer to that question, whatever id and `from` stand outside, and is handed over
+//! with those of the question. So answers cannot be swapped. A question is open for an hour, until it is answered, and
+//! until its stream ends; there are at most 1,000.
+//!
+//! Beside a protected answer of type `error` stands `<error type='cancel'><undefined-condition
+//! xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>`, for RFC 6120 wants one. An iq error whose element is not
+//! direct to this device is a question of one's own that came back.
+//!
+//! A server cannot protect its errors: an error in clear, from where a question was sent and with its id, ends the
+//! question as a failure that nobody vouches for. A *result* in clear is refused. A question that cannot be read is
+//! answered with `service-unavailable`, as by a client that does not know it (RFC 6120, section 8.4), without a copy of
+//! what was asked. A question that was protected is never answered in clear.
+//!
+//! Iqs and presence are of one stream: they are not sent again with the next.
 //!
 //! # Padding
 //!

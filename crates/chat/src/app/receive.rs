@@ -35,6 +35,7 @@ impl App {
                 self.catch_up()
             }
             Event::Stanza(stanza) => self.stanza(&stanza),
+            Event::Question { stanza, .. } => self.client.refuse(&stanza).map_err(stop),
             Event::Delivered { id, stanza, context, .. } => self.delivered(id, &stanza, &context),
             Event::Sent { token, coverage } => self.sent(token, coverage),
             Event::Waiting { token, why } => self.waiting(token, why),
@@ -97,8 +98,7 @@ impl App {
             "message" => self.message(stanza),
             "presence" => self.presence(stanza),
             "iq" if matches!(stanza.attr("type"), Some("get" | "set")) => {
-                self.client.refuse(stanza);
-                Ok(())
+                self.client.refuse(stanza).map_err(stop)
             }
             _ => Ok(()),
         }

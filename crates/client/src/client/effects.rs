@@ -83,6 +83,11 @@ impl<S: Storage> Client<S> {
             }
             Effect::Deliver { id, stanza, protection, context, again } => {
                 match stanza.tree().and_then(|tree| from_tree(&tree)) {
+                    // It is of this stream, and nobody stores it.
+                    Ok(stanza) if stanza.name() == "iq" => {
+                        self.step([Input::Taken(id)], Subject::Nothing)?;
+                        self.iq(&stanza, Some(protection))?;
+                    }
                     Ok(stanza) => self.tell(Event::Delivered { id, stanza, protection, context, again }),
                     // It would come again for ever.
                     Err(malformed) => {
@@ -99,8 +104,9 @@ impl<S: Storage> Client<S> {
             Effect::Sent { token, coverage } if !own(token) => self.tell(Event::Sent { token, coverage }),
             Effect::Waiting { token, why } if !own(token) => self.tell(Event::Waiting { token, why }),
             Effect::Failed { token, why } if !own(token) => self.tell(Event::Failed { token, why }),
-            // The client's own presence: what follows it must not wait for it.
-            Effect::Failed { .. } => self.presence_sent()?,
+            // The answer that says so passes behind it.
+            Effect::Failed { why: SendError::Bounced, .. } => {}
+            Effect::Failed { token, .. } => self.own_failed(token)?,
             _ => {}
         }
         Ok(())

@@ -93,6 +93,8 @@ pub struct Letter {
     pub device: Option<u32>,
     /// The engine's name for it, if protected.
     pub id: Option<InboxId>,
+    /// What is known of it besides, if protected.
+    pub context: Option<Context>,
 }
 
 impl Record {
@@ -169,6 +171,7 @@ impl Record {
             protection: Some(protection),
             device: Some(context.device),
             id: Some(id),
+            context: Some(context.clone()),
         });
     }
 
@@ -181,6 +184,7 @@ impl Record {
             protection: None,
             device: None,
             id: None,
+            context: None,
         });
     }
 

@@ -1,0 +1,333 @@
+//! Whole stanzas: message, directed presence and iq come out as if they had come in the wrapper's place.
+
+use std::time::Duration;
+
+use xmpp_e2e::store::Store;
+use xmpp_e2e::{Coverage, Misbehaviour, Outlook, SendError};
+
+use super::*;
+
+const VERSION: &str = "<query xmlns='jabber:iq:version'><name>Secret</name></query>";
+
+/// Alice asks Bob's desk; what she handed in, and its token.
+fn ask(world: &mut World, id: &str) -> Token {
+    let stanza = format!("<iq to='{DESK}' type='get' id='{id}'><query xmlns='jabber:iq:version'/></iq>");
+    hand_in(world, ALICE, &stanza, Need::Policy)
+}
+
+/// Bob answers a question by its id.
+fn answer(world: &mut World, kind: &str, id: &str, payload: &str) -> Token {
+    hand_in(world, BOB, &format!("<iq to='{PHONE}' type='{kind}' id='{id}'>{payload}</iq>"), Need::Policy)
+}
+
+#[test]
+fn messages_come_out_equal() {
+    let inside = [
+        "<body>plain</body>",
+        "<body xml:lang='de'>gr\u{fc}n</body><body xml:lang='en'>green \u{1F600}</body>",
+        "<composing xmlns='http://jabber.org/protocol/chatstates'/>",
+        "<received xmlns='urn:xmpp:receipts' id='m1'/>",
+        "<replace xmlns='urn:xmpp:message-correct:0' id='m1'/><body>corrected</body>",
+        "<reactions xmlns='urn:xmpp:reactions:0' id='m1'><reaction>\u{1F44D}</reaction></reactions>",
+        "text <b xmlns='urn:x' xmlns:y='urn:y' y:a='&#9;&lt;&apos;'>mixed<!-- --> </b>\n",
+        "<a xmlns='urn:a'><b xmlns=''/><c xmlns='urn:c' xml:lang='x'><![CDATA[<&]]></c></a>",
+    ];
+    for outer in ["", " type='chat'", " type='headline' xml:lang='fr'", " type='normal' custom='1'"] {
+        let mut world = talking(1);
+        for (number, inside) in inside.iter().enumerate() {
+            // The reader refuses comments, on both sides.
+            let inside = inside.replace("<!-- -->", "");
+            let sent = format!("<message to='{BOB_JID}'{outer} id='i{number}'>{inside}</message>");
+            hand_in(&mut world, ALICE, &sent, Need::Policy);
+            world.run();
+            let (got, context) = letter(&world, BOB);
+            let expected = sent.replacen("<message ", &format!("<message from='{PHONE}' "), 1);
+            assert_same(got, &expected);
+            assert_eq!((&context.dropped[..], &context.unauthenticated[..]), (&[][..], &[][..]));
+            for device in &mut world.devices {
+                device.record.inbox.clear();
+            }
+        }
+        assert_eq!(crossed(&world, Way::Out, PHONE, "<body"), Vec::<String>::new());
+        assert_eq!(crossed(&world, Way::Out, PHONE, "urn:xmpp:e2e:0").len(), inside.len());
+    }
+}
+
+#[test]
+fn an_iq_and_its_answers_are_protected() {
+    for (kind, payload) in [
+        ("result", VERSION),
+        ("result", ""),
+        ("error", "<error type='auth'><forbidden xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"),
+    ] {
+        let mut world = talking(2);
+        let asked = ask(&mut world, "v1");
+        world.run();
+        let coverage = ends(&world, ALICE, asked);
+        let [End::Sent(Coverage { devices, .. })] = &coverage[..] else { panic!("{coverage:?}") };
+        assert_eq!(devices[..], [world.devices[BOB].engine().device()]);
+        let (got, context) = letter(&world, BOB);
+        assert_same(
+            got,
+            &format!(
+                "<iq from='{PHONE}' to='{DESK}' type='get' id='v1'><query xmlns='jabber:iq:version'/></iq>"
+            ),
+        );
+        assert!(context.id_protected);
+        let answered = answer(&mut world, kind, "v1", payload);
+        world.run();
+        assert!(matches!(ends(&world, BOB, answered)[..], [End::Sent(_)]));
+        let (got, context) = letter(&world, ALICE);
+        assert_same(got, &format!("<iq from='{DESK}' to='{PHONE}' type='{kind}' id='v1'>{payload}</iq>"));
+        assert!(context.id_protected && context.dropped.is_empty());
+        for what in ["jabber:iq:version", "Secret", "forbidden"] {
+            assert_eq!(crossed(&world, Way::Out, PHONE, what), Vec::<String>::new());
+            assert_eq!(crossed(&world, Way::Out, DESK, what), Vec::<String>::new());
+        }
+        // On the stream it is an iq as RFC 6120 has it.
+        let wire = crossed(&world, Way::Out, DESK, "<iq");
+        assert!(wire[0].contains(&format!("type='{kind}'")) && wire[0].contains("id='v1'"), "{wire:?}");
+        assert_eq!(wire[0].contains("<error "), kind == "error");
+        // A second answer to the same question is nobody's: it goes as it is.
+        let again = answer(&mut world, kind, "v1", payload);
+        assert_eq!(ends(&world, BOB, again), [End::Pass]);
+    }
+}
+
+#[test]
+fn answers_that_servers_swap_or_rename_still_find_their_questions() {
+    let mut world = talking(3);
+    world.server.tamper = Some(Box::new(|to, stanza| {
+        let answer = to == PHONE && stanza.starts_with("<iq ") && stanza.contains("type='result'");
+        if !answer {
+            return vec![stanza];
+        }
+        let swapped =
+            stanza.replace("id='a'", "id='x'").replace("id='b'", "id='a'").replace("id='x'", "id='b'");
+        vec![swapped]
+    }));
+    for id in ["a", "b"] {
+        ask(&mut world, id);
+        world.run();
+        answer(&mut world, "result", id, &format!("<is xmlns='urn:is'>{id}</is>"));
+        world.run();
+    }
+    let all = letters(&world, ALICE);
+    assert_eq!(all.len(), 2);
+    for (letter, id) in all.iter().zip(["a", "b"]) {
+        let expected = format!(
+            "<iq from='{DESK}' to='{PHONE}' type='result' id='{id}'><is xmlns='urn:is'>{id}</is></iq>"
+        );
+        assert_same(&letter.stanza, &expected);
+    }
+}
+
+#[test]
+fn results_in_clear_are_refused_and_errors_are_failures_that_nobody_vouches_for() {
+    let mut world = talking(4);
+    let asked = ask(&mut world, "q");
+    let forged = format!("<iq from='{DESK}' to='{PHONE}' type='result' id='q'>{VERSION}</iq>");
+    receive(&mut world, ALICE, &forged);
+    assert_eq!(rejected(&world, ALICE), [Misbehaviour::NotTheAnswer.into()]);
+    assert_eq!(world.devices[ALICE].inbox().len(), 0);
+    let error =
+        "<error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";
+    // As ejabberd does, with what was sent inside.
+    let wire = crossed(&world, Way::Out, PHONE, "<iq").remove(0);
+    let e = &wire[wire.find("<e ").unwrap()..wire.find("</iq>").unwrap()];
+    receive(
+        &mut world,
+        ALICE,
+        &format!("<iq from='{DESK}' to='{PHONE}' type='error' id='q'>{e}{error}</iq>"),
+    );
+    let ends = ends(&world, ALICE, asked);
+    assert!(matches!(ends[..], [End::Sent(_), End::Failed(SendError::Bounced)]), "{ends:?}");
+    // The question is over: a true answer comes too late.
+    world.run();
+    answer(&mut world, "result", "q", VERSION);
+    world.run();
+    assert_eq!(letters(&world, ALICE).len(), 0);
+    assert_eq!(rejected(&world, ALICE).last(), Some(&Misbehaviour::NotTheAnswer.into()));
+}
+
+#[test]
+fn a_question_that_cannot_be_read_is_answered_as_by_a_client_that_does_not_know_it() {
+    let mut world = talking(5);
+    world.server.tamper = Some(Box::new(|to, stanza| {
+        if to != DESK || !stanza.starts_with("<iq ") {
+            return vec![stanza];
+        }
+        vec![stanza.replacen("AAAA", "AAAB", 1).replacen("</e>", "", 1).replacen("</iq>", "AAAA</e></iq>", 1)]
+    }));
+    let asked = ask(&mut world, "q");
+    world.run();
+    assert_eq!(rejected(&world, BOB).len(), 1);
+    let refusal = crossed(&world, Way::Out, DESK, "<iq").remove(0);
+    assert_eq!(
+        refusal,
+        format!(
+            "<iq to='{PHONE}' id='q' type='error'><error type='cancel'>\
+             <service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"
+        )
+    );
+    assert!(matches!(ends(&world, ALICE, asked)[..], [End::Sent(_), End::Failed(SendError::Bounced)]));
+}
+
+#[test]
+fn a_question_opens_a_session_if_there_is_none() {
+    let mut world = World::pair(6);
+    clear(&mut world);
+    ask(&mut world, "q");
+    world.run();
+    assert_eq!(letters(&world, BOB).len(), 1);
+    answer(&mut world, "result", "q", VERSION);
+    world.run();
+    assert_eq!(letters(&world, ALICE).len(), 1);
+    assert_eq!(world.devices[ALICE].engine().outlook(BOB_JID, &Need::Policy).unwrap(), Outlook::Encrypted);
+}
+
+#[test]
+fn what_belongs_to_a_stream_ends_with_it() {
+    let mut world = talking(7);
+    ask(&mut world, "q");
+    world.run();
+    world.disconnect(ALICE);
+    let offline = ask(&mut world, "r");
+    assert_eq!(ends(&world, ALICE, offline), [End::Failed(SendError::StreamEnded)]);
+    world.connect(ALICE);
+    world.run();
+    clear(&mut world);
+    // The answer to the stream before is nobody's.
+    answer(&mut world, "result", "q", VERSION);
+    world.run();
+    assert_eq!(letters(&world, ALICE).len(), 0);
+    assert_eq!(crossed(&world, Way::Out, PHONE, "<iq to="), Vec::<String>::new(), "nothing is sent again");
+    // One that waits for a key agent goes with its stream too.
+    let mut world = World::pair(8);
+    world.devices[ALICE].answers = false;
+    let waiting = ask(&mut world, "q");
+    world.run();
+    assert_eq!(ends(&world, ALICE, waiting), []);
+    world.disconnect(ALICE);
+    world.connect(ALICE);
+    assert_eq!(ends(&world, ALICE, waiting), [End::Failed(SendError::StreamEnded)]);
+}
+
+#[test]
+fn an_iq_that_was_not_taken_is_not_delivered_to_the_next_stream() {
+    let mut world = talking(9);
+    world.devices[BOB].takes = false;
+    ask(&mut world, "q");
+    world.say(ALICE, BOB_JID, "kept");
+    world.run();
+    assert_eq!(letters(&world, BOB).len(), 2);
+    clear(&mut world);
+    world.crash(BOB);
+    world.run();
+    let again: Vec<_> = letters(&world, BOB).into_iter().map(|letter| letter.body.clone()).collect();
+    assert_eq!(again, [Some("kept".to_owned())]);
+}
+
+#[test]
+fn unanswered_questions_are_forgotten_in_time() {
+    let mut world = talking(10);
+    ask(&mut world, "q");
+    world.run();
+    let count = |world: &World, device: usize| world.devices[device].store.load().unwrap().records.len();
+    let (alice, bob) = (count(&world, ALICE), count(&world, BOB));
+    world.advance(Duration::from_secs(3601));
+    assert_eq!((count(&world, ALICE), count(&world, BOB)), (alice - 1, bob - 1));
+}
+
+#[test]
+fn presence_for_somebody_is_protected() {
+    let mut world = talking(11);
+    let tablet = world.add("bob@example.org/tablet");
+    world.connect(tablet);
+    world.run();
+    world.disconnect(BOB);
+    world.connect(BOB);
+    world.run();
+    clear(&mut world);
+    for (to, readers) in [(DESK, &[BOB][..]), (BOB_JID, &[BOB, tablet])] {
+        for inside in ["<show>dnd</show><status xml:lang='de'>geheim</status>", ""] {
+            let sent = format!("<presence to='{to}' id='p'>{inside}</presence>");
+            let token = hand_in(&mut world, ALICE, &sent, Need::Policy);
+            world.run();
+            assert!(matches!(ends(&world, ALICE, token)[..], [End::Sent(_)]));
+            for reader in readers {
+                let expected = format!("<presence from='{PHONE}' to='{to}' id='p'>{inside}</presence>");
+                assert_same(letter(&world, *reader).0, &expected);
+            }
+            assert_eq!(crossed(&world, Way::Out, PHONE, "geheim"), Vec::<String>::new());
+            clear(&mut world);
+        }
+    }
+    for device in [BOB, tablet] {
+        assert_eq!(events(&world, device), []);
+    }
+}
+
+#[test]
+fn what_servers_add_is_handed_over_apart_and_the_rest_is_dropped_and_told() {
+    let mut world = talking(12);
+    let delay = "<delay xmlns='urn:xmpp:delay' from='example.org' stamp='2026-01-01T00:00:00Z'/>";
+    let inject = format!(
+        "{delay}<stanza-id xmlns='urn:xmpp:sid:0' by='bob@example.org' id='s1'/><body>forged</body>\
+         <replace xmlns='urn:xmpp:message-correct:0' id='m0'/></message>"
+    );
+    world.server.tamper = Some(Box::new(move |to, stanza| {
+        if to == DESK { vec![stanza.replacen("</message>", &inject, 1)] } else { vec![stanza] }
+    }));
+    world.say(ALICE, BOB_JID, "true");
+    world.run();
+    let (got, context) = letter(&world, BOB);
+    assert_same(
+        got,
+        &format!("<message from='{PHONE}' to='{BOB_JID}' type='chat' id='m3'><body>true</body></message>")
+            .replace(
+                "id='m3'",
+                &format!("id='{}'", got.split("id='").nth(1).unwrap().split('\'').next().unwrap()),
+            ),
+    );
+    assert_eq!(context.unauthenticated.len(), 2);
+    assert_same(&context.unauthenticated[0], delay);
+    assert_eq!(context.dropped, ["{jabber:client}body", "{urn:xmpp:message-correct:0}replace"]);
+}
+
+#[test]
+fn what_only_servers_say_is_not_taken_from_inside() {
+    let mut world = talking(13);
+    let forged = "<received xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'>\
+                  <message from='carol@example.net'><body>forged</body></message></forwarded></received>";
+    for out_of_place in [
+        forged,
+        "<result xmlns='urn:xmpp:mam:2' id='1'/>",
+        "<delay xmlns='urn:xmpp:delay' stamp='2026-01-01T00:00:00Z'/>",
+        "<stanza-id xmlns='urn:xmpp:sid:0' by='bob@example.org' id='s1'/>",
+        "<e xmlns='urn:xmpp:e2e:0'>AAAA</e>",
+        "<store xmlns='urn:xmpp:hints'/>",
+    ] {
+        let sent =
+            format!("<message to='{BOB_JID}' id='i' custom='x'>{out_of_place}<body>b</body></message>");
+        hand_in(&mut world, ALICE, &sent, Need::Policy);
+        world.run();
+        let expected =
+            format!("<message from='{PHONE}' to='{BOB_JID}' id='i' custom='x'><body>b</body></message>");
+        assert_same(letter(&world, BOB).0, &expected);
+        clear(&mut world);
+    }
+}
+
+#[test]
+fn a_need_for_protection_is_met_or_the_stanza_fails() {
+    let mut world = talking(14);
+    let stranger = "<iq to='carol@example.net/x' type='get' id='1'><x xmlns='y'/></iq>";
+    let token = hand_in(&mut world, ALICE, stranger, ENCRYPTED);
+    assert_eq!(ends(&world, ALICE, token), [End::Failed(SendError::NoKeys)]);
+    let token = hand_in(&mut world, ALICE, stranger, Need::Policy);
+    assert_eq!(ends(&world, ALICE, token), [End::Pass]);
+    let known = format!("<iq to='{DESK}' type='set' id='2'><x xmlns='y'/></iq>");
+    let token = hand_in(&mut world, ALICE, &known, ENCRYPTED);
+    assert!(matches!(ends(&world, ALICE, token)[..], [End::Sent(_)]));
+}
