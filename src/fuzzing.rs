@@ -17,24 +17,61 @@ use crate::jid::BareJid;
 use crate::presence::{AdvertIn, AdvertTbs, MAX_ADVERT};
 use crate::session::header::Header;
 use crate::session::{AwaitAa, AwaitEa, AwaitLegs, Flight, Payload, Session, SkippedBlock};
+use crate::stanza::canonical::{Reduced, is_fragile};
+use crate::stanza::covered::{Uncoverable, attach, attached, cover, uncover};
 use crate::stanza::envelope::{self, Envelope};
-use crate::stanza::{Content, MAX_STANZA, Padding, parse, parse_children, write_children, write_stanza};
+use crate::stanza::{
+    Content, Element, MAX_STANZA, Padding, parse, parse_children, write_children, write_stanza,
+};
 use crate::store::table::{Key, Record};
 use crate::suite::{SUITE_CLASSICAL, SUITE_HYBRID, Suites};
 use crate::wire::{self, from_base64, to_base64};
 
-/// The reader: what it takes is written so that it is read equal.
+/// The reader: what it takes is written so that it is read equal. What can be covered of it is
+/// uncovered, and covered the same after it was written and read.
 pub fn stanza(data: &[u8]) {
     let Ok(text) = core::str::from_utf8(data) else { return };
     if let Ok(element) = parse(text) {
         let written = write_stanza(&element);
         assert!(same(parse(&written), &element), "read, written and read again: another stanza");
+        covered(&element);
         assert_eq!(write_stanza(&element.into_owned()), written);
     }
     if let Ok(children) = parse_children(text) {
         let mut written = String::new();
         write_children(&children, crate::stanza::CLIENT_NS, &mut written);
         assert!(same(parse_children(&written), &children), "read, written and read again: other children");
+    }
+}
+
+fn covered(stanza: &Element<'_>) {
+    for child in stanza.elements() {
+        let reduced = Reduced::of(child).into_element();
+        assert!(!is_fragile(&reduced));
+        assert!(Reduced::of(&reduced).into_element() == reduced, "reduced twice: another child");
+    }
+    let digests = match cover(stanza) {
+        Ok(digests) => digests,
+        Err(Uncoverable::Fragile | Uncoverable::TooMany) => return,
+    };
+    let complete = |stanza: &Element<'_>| {
+        uncover(stanza, &digests).is_ok_and(|uncovered| {
+            uncovered.missing == 0
+                && uncovered.dropped.is_empty()
+                && uncovered.children.len() == digests.len()
+        })
+    };
+    assert!(complete(stanza), "covered and not uncovered");
+    // A name that is none, so that no stanza has it already.
+    let marked = attach(stanza.clone(), Element::new(crate::NS, "!"));
+    assert!(attached(&marked, "!").is_some());
+    let authenticated = attach(stanza.clone(), Element::new(crate::NS, "e"));
+    match parse(&write_stanza(&authenticated)) {
+        Ok(read) => {
+            assert_eq!(cover(&read).as_ref(), Ok(&digests), "written and read: other digests");
+            assert!(complete(&read));
+        }
+        Err(malformed) => assert_eq!(malformed, Malformed::TooLarge),
     }
 }
 

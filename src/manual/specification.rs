@@ -16,6 +16,7 @@
 //! | [`handshake`] | the first flight, step by step |
 //! | [`session`] | the ratchets, associated data, resumption, exporter |
 //! | [`stanza`] | the element on the wire, and what is sealed in it |
+//! | [`canonical`] | authentication without encryption: what is covered of a visible stanza |
 //! | [`conduct`] | convergence, replays, what an implementation may do by itself |
 //! | [`bounds`] | every number that limits something, with its reason |
 //! | [`errors`] | what is refused, and as what |
@@ -35,6 +36,7 @@
 
 pub mod agent;
 pub mod bounds;
+pub mod canonical;
 pub mod conduct;
 pub mod discovery;
 pub mod encoding;

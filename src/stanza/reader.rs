@@ -302,7 +302,7 @@ fn normalize(raw: &str) -> Result<Cow<'_, str>, Malformed> {
 }
 
 /// Literal line ends as XML has them (section 2.11): LF.
-fn fold_lines(text: Cow<'_, str>) -> Cow<'_, str> {
+pub(super) fn fold_lines(text: Cow<'_, str>) -> Cow<'_, str> {
     if text.contains('\r') { Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n")) } else { text }
 }
 

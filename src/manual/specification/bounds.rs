@@ -23,6 +23,7 @@
 //! | header fields | 4,096 bytes | an offer, an answer, and as much again |
 //! | message numbers | 2^30 - 1 | they keep to four bytes |
 //! | recipients of a stanza | 64 | all devices of two accounts |
+//! | covered children of a stanza | 64 | clients send up to a dozen; the digests have 2 KiB |
 //! | inner id | 255 bytes | clients' own have 5 to 40 |
 //! | content, padded | 184,320 bytes | in base64 it leaves 16 KiB of a stanza |
 //! | stanza | 262,144 bytes | what the common servers take |
@@ -67,6 +68,7 @@
 //! | resources of an account | 16 | the oldest is forgotten |
 //! | stanzas waiting or unacknowledged | 1,000 | more than a person sends in days offline |
 //! | stanzas delivered and not taken | 10,000 | an application that takes none is broken; then each input fails as misuse |
+//! | names told of children that are not covered | 16 | enough to find who adds them |
 //! | acknowledged ids kept | 64 to 128 | so that an error finds its token |
 //! | prekeys in a request to the agent | 128 | a store that ran empty |
 //!

@@ -125,3 +125,6 @@
 //! A digest that names a structure is the SHA-256 of its exact bytes, whatever the suite: of a certificate, list
 //! and record with their signatures; of an account key without anything around it; of a payload's ciphertext; of an
 //! ephemeral key in the list of accepted flights.
+//!
+//! The digest of a covered child is over a label too, and over bytes that each side makes of what it has: see
+//! [`canonical`](super::canonical).
