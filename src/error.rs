@@ -10,6 +10,9 @@ pub enum Reason {
     /// Authentication failed. Deliberately without detail.
     #[error("not authentic")]
     Unauthentic,
+    /// What is in clear is not what its sender has authenticated.
+    #[error("altered or forged")]
+    Altered,
     /// Well-formed, and against the rules: the peer's software or an attacker is at fault.
     #[error("the peer misbehaved: {0}")]
     Misbehaved(Misbehaviour),

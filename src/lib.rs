@@ -237,8 +237,8 @@ pub use rand_core;
 pub use secret::Secret;
 pub use stanza::{Hints, Padding, Tree, TreeBuilder, Visitor};
 pub use step::{
-    Consent, Context, Coverage, Effect, Event, Inbound, InboxId, Need, Outbound, OutboxId, Protection,
-    PublishFault, SendError, Step, Token, Via, Waiting,
+    Authentication, Consent, Context, Coverage, Effect, Event, Inbound, InboxId, Need, Outbound, OutboxId,
+    Protection, PublishFault, SendError, Step, Token, Via, Waiting,
 };
 
 /// The namespace of every element of this protocol.

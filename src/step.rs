@@ -246,6 +246,16 @@ pub enum Protection {
         /// Whether one-time prekeys went into the session's handshake.
         one_time: bool,
     },
+    /// Authenticated in a session, and in clear on the way ([`Need::Authenticated`]). Nobody but the two sides can tell
+    /// who has written it.
+    Authenticated {
+        /// The suite of the session.
+        suite: SuiteId,
+        /// Its level.
+        level: Level,
+        /// Whether one-time prekeys went into the session's handshake.
+        one_time: bool,
+    },
 }
 
 /// How a message came to this device.
@@ -287,6 +297,9 @@ pub struct Context {
     /// What else stood beside it in clear, and was dropped: the names, as `{namespace}name`. The sender's software
     /// puts nothing there, so somebody on the way may have.
     pub dropped: Vec<String>,
+    /// How many children of a stanza that is authenticated only have not come: archives drop some. What has come is
+    /// authentic.
+    pub missing: usize,
 }
 
 /// Which devices can read what was sent.
@@ -354,6 +367,9 @@ pub enum SendError {
     /// answers, or an answer to what was not protected.
     #[error("this stanza cannot be protected")]
     NotProtectable,
+    /// To be authenticated without a copy, and with what servers change: see [`Authentication::with_copy`].
+    #[error("servers would change it")]
+    Fragile,
     /// An iq or presence whose stream has ended.
     #[error("the stream it was for has ended")]
     StreamEnded,
@@ -505,10 +521,63 @@ pub struct Consent {
     pub(crate) peer: BareJid,
 }
 
+/// How a stanza in clear is authenticated.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Authentication {
+    pub(crate) form: Form,
+    pub(crate) level: Level,
+}
+
+impl Authentication {
+    /// In the sessions with the recipient's devices, with suites of at least this level. Deniable: nobody else can tell
+    /// who has written it.
+    #[must_use]
+    pub fn session(level: Level) -> Self {
+        Self { form: Form::Authenticated, level }
+    }
+
+    /// With a copy of what it says beside it, which alone counts. For what servers damage: CR in text, TAB and line
+    /// ends in attributes, text between a stanza's children, its own language. It takes the stanza's size again.
+    #[must_use]
+    pub fn with_copy(self) -> Self {
+        let form = match self.form {
+            Form::Encrypted => Form::Encrypted,
+            Form::Authenticated | Form::Shown => Form::Shown,
+        };
+        Self { form, ..self }
+    }
+}
+
+impl Need {
+    /// How what needs this is protected, if it is.
+    pub(crate) fn form(&self) -> Form {
+        match self {
+            Self::Authenticated(authentication) => authentication.form,
+            Self::Clear(_) | Self::Encrypted(_) | Self::Policy => Form::Encrypted,
+        }
+    }
+}
+
+/// How a stanza is protected on the wire.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+#[repr(u8)]
+pub(crate) enum Form {
+    /// Sealed.
+    Encrypted = 1,
+    /// In clear, with sealed hashes.
+    Authenticated = 2,
+    /// In clear, with a sealed copy.
+    Shown = 3,
+}
+
 /// The protection a stanza needs.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Need {
+    /// Authenticated, and in clear: who and what is on the way can read it and use it, and the recipient's engine
+    /// vouches for it. Software that knows nothing of this protocol shows it as it is.
+    Authenticated(Authentication),
     /// In clear, although the account is known to encrypt.
     Clear(Consent),
     /// Encrypted with a suite of at least this level, or not sent.

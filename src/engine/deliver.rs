@@ -14,9 +14,9 @@ use crate::jid::BareJid;
 use crate::session::{Context as Bound, KemPolicy, Session, StanzaKind};
 use crate::stanza::{
     AnswerTag, Attribute, Body, CLIENT_NS, Content, Control, Element, IQ, MESSAGE, Node, envelope,
-    is_for_servers, is_from_servers, is_out_of_place, parse, write, write_stanza,
+    is_for_servers, is_from_servers, is_out_of_place, parse, uncover, write, write_stanza,
 };
-use crate::step::{Context, Effect, Inbound, InboxId, Protection};
+use crate::step::{Context, Effect, Form, Inbound, InboxId, Protection};
 use crate::suite::{Level, Suite, SuiteId};
 use crate::wire::{Bytes, to_base64};
 
@@ -37,10 +37,20 @@ impl Draft<'_> {
     ) -> Result<Content<'c>, Reason> {
         let content = Content::decode(bytes)?;
         let stanza = match &content.body {
+            // What was sealed must not have been in clear, nor the other way round.
+            Body::Covered(_) | Body::Shown(_) if !incoming.visible => false,
+            Body::ChatText(_) | Body::Control(_) | Body::Children(_) | Body::Stanza(_)
+                if incoming.visible =>
+            {
+                false
+            }
             Body::ChatText(_) | Body::Control(_) => incoming.kind == StanzaKind::Message,
             Body::Children(_) => true,
-            Body::Stanza(stanza) => stanza.name == incoming.element.name,
-            Body::Covered(_) | Body::Shown(_) => false,
+            Body::Stanza(stanza) | Body::Shown(stanza) => stanza.name == incoming.element.name,
+            Body::Covered(digests) if uncover(incoming.element, digests).is_err() => {
+                return Err(Reason::Altered);
+            }
+            Body::Covered(_) => true,
         };
         let iq = incoming.kind == StanzaKind::Iq;
         let answer = iq && is_answer(incoming.element);
@@ -62,6 +72,8 @@ impl Draft<'_> {
         tag: Option<AnswerTag>,
     ) -> Result<bool, Error> {
         let Content { time, inner_id, answers, body } = content;
+        let (unauthenticated, mut dropped) = beside(incoming.element);
+        let (mut missing, mut form) = (0, Form::Encrypted);
         let mut stanza = match body {
             Body::ChatText(text) => {
                 let body = Element::new(CLIENT_NS, "body").with_text(text);
@@ -70,7 +82,20 @@ impl Draft<'_> {
             Body::Children(children) => {
                 Element { children, ..Element::new(CLIENT_NS, &*incoming.element.name) }
             }
-            Body::Stanza(stanza) | Body::Shown(stanza) => stanza,
+            Body::Stanza(stanza) => stanza,
+            Body::Shown(stanza) => {
+                form = Form::Shown;
+                // The copy counts; of what is in clear only that is told which it has not.
+                dropped.retain(|name| stanza.elements().all(|child| *name != clark(child)));
+                stanza
+            }
+            Body::Covered(digests) => {
+                let covered = uncover(incoming.element, &digests).map_err(|_| Misuse::Record)?;
+                form = Form::Authenticated;
+                missing = covered.missing;
+                dropped = covered.dropped.into_iter().map(|(ns, name)| format!("{{{ns}}}{name}")).collect();
+                Element { children: covered.children, ..Element::new(CLIENT_NS, &*incoming.element.name) }
+            }
             Body::Control(Control::ListVersion(version)) => {
                 let contact = self.contact_mut(&incoming.sender)?;
                 if version > contact.list_named {
@@ -80,7 +105,7 @@ impl Draft<'_> {
                 return Ok(false);
             }
             // Kinds of later versions are authentic and say nothing yet.
-            Body::Control(_) | Body::Covered(_) => return Ok(false),
+            Body::Control(_) => return Ok(false),
         };
         stanza.children.retain(|node| match node {
             Node::Element(child) => !is_out_of_place(&child.ns, &child.name),
@@ -121,7 +146,7 @@ impl Draft<'_> {
             self.refuse_iq(incoming.element)?;
             return Ok(true);
         }
-        let (unauthenticated, dropped) = beside(incoming.element);
+        let bytes = |texts: Vec<String>| texts.into_iter().map(|text| text.into_bytes().into()).collect();
         let item = InboxItem {
             stanza,
             suite: suite.id.0,
@@ -133,8 +158,10 @@ impl Draft<'_> {
             sent: time,
             id_protected,
             via: incoming.via,
-            unauthenticated,
-            dropped,
+            unauthenticated: bytes(unauthenticated),
+            dropped: bytes(dropped),
+            missing: u16::try_from(missing).unwrap_or(u16::MAX),
+            form,
         };
         if self.state.inbox.len() >= MAX_INBOX {
             return Err(Misuse::InboxFull.into());
@@ -229,7 +256,7 @@ impl Draft<'_> {
 }
 
 /// What stood outside beside the element: what servers add, as XML, and the names of the rest.
-fn beside(stanza: &Element<'_>) -> (Vec<Bytes>, Vec<Bytes>) {
+fn beside(stanza: &Element<'_>) -> (Vec<String>, Vec<String>) {
     let (mut added, mut dropped) = (Vec::new(), Vec::new());
     let mut room = MAX_BESIDE;
     // Beside a protected error stands one that says nothing.
@@ -240,17 +267,22 @@ fn beside(stanza: &Element<'_>) -> (Vec<Bytes>, Vec<Bytes>) {
             write(child, CLIENT_NS, &mut xml);
             if let Some(rest) = room.checked_sub(xml.len()) {
                 room = rest;
-                added.push(xml.into_bytes().into());
+                added.push(xml);
             }
         } else if &*child.ns != NS && !is_for_servers(&child.ns, &child.name) {
-            let name = format!("{{{}}}{}", child.ns, child.name);
+            let name = clark(child);
             if let Some(rest) = room.checked_sub(name.len()) {
                 room = rest;
-                dropped.push(name.into_bytes().into());
+                dropped.push(name);
             }
         }
     }
     (added, dropped)
+}
+
+/// The name of an element with its namespace.
+fn clark(element: &Element<'_>) -> String {
+    format!("{{{}}}{}", element.ns, element.name)
 }
 
 fn texts(all: &[Bytes]) -> Vec<String> {
@@ -258,13 +290,13 @@ fn texts(all: &[Bytes]) -> Vec<String> {
 }
 
 fn deliver(id: u64, item: &InboxItem, again: bool) -> Effect {
+    let (suite, level, one_time) = (SuiteId(item.suite), Level(item.level), item.one_time);
     Effect::Deliver {
         id: InboxId(id),
         stanza: Inbound(item.stanza.clone()),
-        protection: Protection::Encrypted {
-            suite: SuiteId(item.suite),
-            level: Level(item.level),
-            one_time: item.one_time,
+        protection: match item.form {
+            Form::Encrypted => Protection::Encrypted { suite, level, one_time },
+            Form::Authenticated | Form::Shown => Protection::Authenticated { suite, level, one_time },
         },
         context: Context {
             sender: item.sender.clone(),
@@ -275,6 +307,7 @@ fn deliver(id: u64, item: &InboxItem, again: bool) -> Effect {
             via: item.via,
             unauthenticated: texts(&item.unauthenticated),
             dropped: texts(&item.dropped),
+            missing: usize::from(item.missing),
         },
         again,
     }

@@ -5,7 +5,6 @@
 
 use core::time::Duration;
 
-use crate::NS;
 use crate::engine::draft::{Done, Draft};
 use crate::engine::receive::Incoming;
 use crate::engine::records::{Inquiry, Question};
@@ -183,9 +182,4 @@ impl Draft<'_> {
 /// Whether a stanza as the engine writes it is a message.
 pub(super) fn is_message(stanza: &str) -> bool {
     stanza.starts_with("<message")
-}
-
-/// Whether the engine reads this stanza's element `e`.
-pub(super) fn has_protection(stanza: &Element<'_>) -> bool {
-    stanza.child(NS, "e").is_some()
 }

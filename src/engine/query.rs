@@ -5,7 +5,7 @@ use crate::engine::records::Contact as ContactRecord;
 use crate::error::{Error, Misuse};
 use crate::jid::BareJid;
 use crate::secret::Secret;
-use crate::step::{Need, SendError, Token};
+use crate::step::{Authentication, Form, Need, SendError, Token};
 
 /// What would happen to a message to an account now: the padlock before sending.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -17,6 +17,10 @@ pub enum Outlook {
     Encrypted,
     /// It goes out encrypted, after keys have been fetched or a session has been opened.
     EncryptedLater,
+    /// It goes out in clear, and authenticated.
+    Authenticated,
+    /// It goes out in clear, and authenticated, after keys have been fetched or a session has been opened.
+    AuthenticatedLater,
     /// It does not go out.
     Refused(SendError),
 }
@@ -57,14 +61,15 @@ impl Engine {
         let unknown = ContactRecord::default();
         let contact = self.state.contacts.get(&jid)?.unwrap_or(&unknown);
         let left = self.state.own.get(&())?.is_some_and(|own| own.left);
-        if left && (contact.never_clear() || matches!(need, Need::Encrypted(_))) {
+        let needy = matches!(need, Need::Encrypted(_) | Need::Authenticated(_));
+        if left && (contact.never_clear() || needy) {
             return Ok(Outlook::Refused(SendError::Left));
         }
         let level = match need {
             Need::Clear(_) => return Ok(Outlook::Clear),
             Need::Policy if !contact.never_clear() => return Ok(Outlook::Clear),
             Need::Policy => self.config.least,
-            Need::Encrypted(level) => *level,
+            Need::Encrypted(level) | Need::Authenticated(Authentication { level, .. }) => *level,
         };
         if contact.other_key.is_some() {
             return Ok(Outlook::Refused(SendError::KeyChanged));
@@ -83,7 +88,12 @@ impl Engine {
             }
             ready &= suite.is_some();
         }
-        Ok(if ready { Outlook::Encrypted } else { Outlook::EncryptedLater })
+        Ok(match (need.form(), ready) {
+            (Form::Encrypted, true) => Outlook::Encrypted,
+            (Form::Encrypted, false) => Outlook::EncryptedLater,
+            (Form::Authenticated | Form::Shown, true) => Outlook::Authenticated,
+            (Form::Authenticated | Form::Shown, false) => Outlook::AuthenticatedLater,
+        })
     }
 
     /// The live devices of the own account, this one among them, by the device list.

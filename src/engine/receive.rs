@@ -4,15 +4,17 @@ use zeroize::Zeroizing;
 
 use crate::NS;
 use crate::engine::draft::{Done, Draft};
-use crate::engine::iq::has_protection;
 use crate::engine::records::SessionKey;
+use crate::engine::seal::AUTHENTICATION;
 use crate::error::{Error, Malformed, Misbehaviour, Misuse, Reason, Unreadable};
 use crate::identity::digest;
 use crate::jid::{Address, BareJid};
 use crate::secret::Secret;
 use crate::session::{Context as Bound, OpenError, Opened, SKIPPED_LIFE, Session, StanzaKind};
 use crate::stanza::envelope::{Envelope, Part};
-use crate::stanza::{CLIENT_NS, Element, IQ, MAX_STANZA, MESSAGE, PRESENCE, parse, wrap, write_stanza};
+use crate::stanza::{
+    CLIENT_NS, Element, IQ, MAX_STANZA, MESSAGE, PRESENCE, attached, parse, wrap, write_stanza,
+};
 use crate::step::{Consent, Effect, Event, Via};
 use crate::store::table::Missing;
 use crate::suite::Suite;
@@ -28,6 +30,8 @@ const EME: &str = "urn:xmpp:eme:0";
 pub(super) struct Incoming<'a> {
     pub(super) element: &'a Element<'a>,
     pub(super) kind: StanzaKind,
+    /// Whether it is in clear, and authenticated only.
+    pub(super) visible: bool,
     /// The copy that it came in.
     pub(super) outer: Option<&'a Element<'a>>,
     pub(super) via: Via,
@@ -35,6 +39,12 @@ pub(super) struct Incoming<'a> {
     pub(super) addressed: BareJid,
     /// What its element holds.
     pub(super) bytes: Vec<u8>,
+}
+
+/// The element that protects a stanza, and whether it leaves the stanza in clear.
+pub(super) fn protection_of<'e, 'a>(stanza: &'e Element<'a>) -> Option<(&'e Element<'a>, bool)> {
+    let sealed = stanza.child(NS, "e").map(|e| (e, false));
+    sealed.or_else(|| attached(stanza, AUTHENTICATION).map(|auth| (auth, true)))
 }
 
 /// Whom a refused stanza claims to be from, and why it was refused.
@@ -93,14 +103,14 @@ impl Draft<'_> {
     pub(super) fn received_element(&mut self, element: &Element<'_>) -> Done {
         match (&*element.ns, &*element.name, element.attr("type")) {
             (CLIENT_NS, MESSAGE, _) => self.received_protected(element),
-            (CLIENT_NS, PRESENCE, None | Some("unavailable")) if has_protection(element) => {
+            (CLIENT_NS, PRESENCE, None | Some("unavailable")) if protection_of(element).is_some() => {
                 self.note_presence(element)?;
                 self.received_protected(element)
             }
             (CLIENT_NS, PRESENCE, _) => self.received_presence(element),
-            (CLIENT_NS, IQ, kind) => match element.child(NS, "e") {
+            (CLIENT_NS, IQ, kind) => match protection_of(element) {
                 // An error of a server may hold our question.
-                Some(e) if kind != Some("error") || self.is_protected_answer(e)? => {
+                Some((e, _)) if kind != Some("error") || self.is_protected_answer(e)? => {
                     self.received_protected(element)
                 }
                 _ => self.received_iq(element),
@@ -128,6 +138,8 @@ impl Draft<'_> {
         };
         match result {
             Ok(()) => Ok(()),
+            // It can be read all the same, as what it is without authentication.
+            Err(Reason::Unreadable(_)) if incoming.visible => self.received_visible(&incoming),
             Err(reason) => self.refuse(&incoming, reason),
         }
     }
@@ -152,7 +164,7 @@ impl Draft<'_> {
         let (Ok(sender), Ok(addressed)) = (address(element, "from"), address(element, "to")) else {
             return Ok(Err((None, Malformed::Jid.into())));
         };
-        let Some(protected) = element.child(NS, "e") else {
+        let Some((protected, visible)) = protection_of(element) else {
             return self.received_clear(element, &sender, via).map(|()| Ok(None));
         };
         match element.attr("type") {
@@ -172,7 +184,16 @@ impl Draft<'_> {
             return Ok(Err((Some(sender), Misbehaviour::WrongSubject.into())));
         }
         let outer = (via != Via::Stream).then_some(stanza);
-        Ok(Ok(Some(Incoming { element, kind, outer, via, sender, addressed, bytes })))
+        Ok(Ok(Some(Incoming { element, kind, visible, outer, via, sender, addressed, bytes })))
+    }
+
+    /// A stanza in clear whose authentication cannot be read here.
+    fn received_visible(&mut self, incoming: &Incoming<'_>) -> Done {
+        if incoming.kind == StanzaKind::Message {
+            return self.received_clear(incoming.element, &incoming.sender, incoming.via);
+        }
+        self.effects.push(Effect::Pass);
+        Ok(())
     }
 
     /// A message that is not under this protocol.

@@ -12,7 +12,7 @@ use crate::jid::BareJid;
 use crate::secret::Secret;
 use crate::session::{Session, SkippedBlock};
 use crate::stanza::AnswerTag;
-use crate::step::{PublishFault, Via};
+use crate::step::{Form, PublishFault, Via};
 use crate::store::table::{Key, Record};
 use crate::wire::{self, Bytes, Undecodable};
 
@@ -420,6 +420,8 @@ pub(crate) struct InboxItem {
     /// What stood outside beside it: see [`Context`](crate::Context).
     pub(crate) unauthenticated: Vec<Bytes>,
     pub(crate) dropped: Vec<Bytes>,
+    pub(crate) missing: u16,
+    pub(crate) form: Form,
 }
 
 record!(InboxItem, 11, u64);
@@ -461,6 +463,7 @@ pub(crate) struct WaitingSend {
     pub(crate) stanza: String,
     /// The least level; zero if the policy decides and may yet decide for clear text.
     pub(crate) level: u8,
+    pub(crate) form: Form,
     #[tls_codec(with = "crate::wire::time")]
     pub(crate) give_up: Timestamp,
     /// What the application was last told it waits for.

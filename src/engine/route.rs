@@ -7,7 +7,7 @@ use crate::engine::records::{Contact, Resource};
 use crate::error::{Error, Malformed, Misuse};
 use crate::jid::{Address, BareJid};
 use crate::stanza::{Element, IQ};
-use crate::step::{Effect, Need, SendError, Token};
+use crate::step::{Authentication, Effect, Need, SendError, Token};
 
 impl Draft<'_> {
     /// An iq, or a directed presence.
@@ -21,13 +21,13 @@ impl Draft<'_> {
         let consented = match (need, &to) {
             (Need::Clear(consent), Some(to)) if consent.peer == to.bare => true,
             (Need::Clear(_), _) => return Err(Misuse::Consent.into()),
-            (Need::Encrypted(_) | Need::Policy, _) => false,
+            (Need::Authenticated(_) | Need::Encrypted(_) | Need::Policy, _) => false,
         };
         let way = if consented { Ok(None) } else { self.way(element, to.as_ref(), need)? };
         match (way, to) {
             (Ok(Some(level)), Some(to)) => {
                 if self.own()?.connected {
-                    self.protect(element, to.bare, token, level)
+                    self.protect(element, to.bare, token, (level, need.form()))
                 } else {
                     self.fail(token, SendError::StreamEnded);
                     Ok(())
@@ -53,7 +53,9 @@ impl Draft<'_> {
     ) -> Result<Result<Option<u8>, SendError>, Error> {
         let least = self.config.least.0.max(1);
         let level = match need {
-            Need::Encrypted(level) => Some(level.0.max(1)),
+            Need::Encrypted(level) | Need::Authenticated(Authentication { level, .. }) => {
+                Some(level.0.max(1))
+            }
             Need::Clear(_) | Need::Policy => None,
         };
         let iq = &*element.name == IQ;

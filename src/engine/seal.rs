@@ -10,12 +10,15 @@ use crate::session::{Context as Bound, KemPolicy, Session, StanzaKind};
 use crate::stanza::envelope::{self, Recipient};
 use crate::stanza::wrap::Wrap;
 use crate::stanza::{
-    AnswerTag, Attribute, Body, CLIENT_NS, Content, Element, IQ, MESSAGE, Node, OUTSIDE, is_for_servers,
-    write_stanza,
+    AnswerTag, Attribute, Body, CLIENT_NS, Content, Element, IQ, MESSAGE, Node, OUTSIDE, Uncoverable, attach,
+    cover, is_for_servers, write_stanza,
 };
-use crate::step::SendError;
+use crate::step::{Form, SendError};
 use crate::suite::{Suite, SuiteId};
 use crate::wire::to_base64;
+
+/// The element that authenticates a stanza in clear.
+pub(super) const AUTHENTICATION: &str = "auth";
 
 /// A device to send to, and the session for it.
 pub(super) struct Target {
@@ -38,7 +41,20 @@ impl Draft<'_> {
         element: &'e Element<'e>,
         time: Timestamp,
         answers: Option<AnswerTag>,
-    ) -> Content<'e> {
+        form: Form,
+    ) -> Result<Content<'e>, SendError> {
+        // The tag names what an answer is for.
+        let id = if answers.is_none() { element.attr("id") } else { None };
+        let inner_id = id.filter(|id| !id.is_empty()).map(Into::into);
+        if form == Form::Authenticated {
+            let body = match cover(element) {
+                Ok(digests) if digests.is_empty() => return Err(SendError::NotProtectable),
+                Ok(digests) => Body::Covered(digests),
+                Err(Uncoverable::Fragile) => return Err(SendError::Fragile),
+                Err(Uncoverable::TooMany) => return Err(SendError::TooLarge),
+            };
+            return Ok(Content { time, inner_id, answers, body });
+        }
         let inside = |node: &&Node<'e>| match node {
             Node::Element(child) => !is_for_servers(&child.ns, &child.name) && &*child.ns != NS,
             Node::Text(_) => true,
@@ -47,25 +63,24 @@ impl Draft<'_> {
         let more =
             |attribute: &&Attribute<'_>| attribute.ns.is_some() || !OUTSIDE.contains(&&*attribute.name);
         let attributes: Vec<_> = element.attributes.iter().filter(more).cloned().collect();
-        let plain = attributes.is_empty() && answers.is_none() && &*element.name == MESSAGE;
+        let shown = form == Form::Shown;
+        let plain = !shown && attributes.is_empty() && answers.is_none() && &*element.name == MESSAGE;
         if let ([Node::Element(body)], true) = (nodes.as_slice(), plain)
             && body.is(CLIENT_NS, "body")
             && body.attributes.is_empty()
             && body.elements().next().is_none()
         {
-            return Content { time, inner_id: None, answers: None, body: Body::ChatText(body.text()) };
+            return Ok(Content { time, inner_id: None, answers: None, body: Body::ChatText(body.text()) });
         }
-        // The tag names what an answer is for.
-        let id = if answers.is_none() { element.attr("id") } else { None };
-        let inner_id = id.filter(|id| !id.is_empty()).map(Into::into);
         let text = nodes.iter().any(|node| matches!(node, Node::Text(_)));
         let children = nodes.into_iter().cloned().collect();
-        let body = if attributes.is_empty() && !text {
+        let body = if attributes.is_empty() && !text && !shown {
             Body::Children(children)
         } else {
-            Body::Stanza(Element { attributes, children, ..Element::new(CLIENT_NS, &*element.name) })
+            let stanza = Element { attributes, children, ..Element::new(CLIENT_NS, &*element.name) };
+            if shown { Body::Shown(stanza) } else { Body::Stanza(stanza) }
         };
-        Content { time, inner_id, answers, body }
+        Ok(Content { time, inner_id, answers, body })
     }
 
     /// What the next message says of its time: it rises from message to message, so that a reader can put them in
@@ -177,7 +192,10 @@ impl Draft<'_> {
 
     /// The stanza around the element: the application's addressing, the element, hints and what is
     /// meant for servers.
-    pub(super) fn wrap(&self, element: &Element<'_>, bytes: &[u8]) -> String {
+    pub(super) fn wrap(&self, element: &Element<'_>, bytes: &[u8], form: Form) -> String {
+        if form != Form::Encrypted {
+            return self.attach(element, Element::new(NS, AUTHENTICATION).with_text(to_base64(bytes)));
+        }
         let mut out = Element::new(CLIENT_NS, &*element.name);
         for attribute in &element.attributes {
             if attribute.ns.is_none() && OUTSIDE.contains(&&*attribute.name) {
@@ -192,6 +210,17 @@ impl Draft<'_> {
             (MESSAGE, _) => self.config.hints.add_to(&mut out),
             (IQ, Some("error")) => out = out.with_child(undefined_error()),
             _ => {}
+        }
+        write_stanza(&out)
+    }
+    /// The stanza as it is, with an element of this protocol that vouches for it.
+    pub(super) fn attach(&self, element: &Element<'_>, authentication: Element<'_>) -> String {
+        let mut out = element.clone();
+        out.children.retain(|node| !matches!(node, Node::Element(child) if &*child.ns == NS));
+        let mut out = attach(out, authentication);
+        // It is what it is to servers; only what they do not keep by themselves is marked.
+        if &*element.name == MESSAGE && element.child(CLIENT_NS, "body").is_none() {
+            self.config.hints.kept().add_to(&mut out);
         }
         write_stanza(&out)
     }

@@ -15,7 +15,7 @@ use crate::stanza::envelope::Recipient;
 use crate::stanza::{
     CLIENT_NS, Element, IQ, MAX_STANZA, MESSAGE, PRESENCE, is_for_servers, parse, write_stanza,
 };
-use crate::step::{Coverage, Effect, Need, SendError, Token, Waiting};
+use crate::step::{Authentication, Coverage, Effect, Form, Need, SendError, Token, Waiting};
 use crate::suite::Level;
 
 /// A stanza waits so long for keys while connected; then it fails.
@@ -79,10 +79,11 @@ impl Draft<'_> {
             _ => None,
         };
         let sticky = self.contact(&to)?.is_some_and(Contact::never_clear);
+        let form = need.form();
         let level = match (need, unprotectable) {
             (Need::Clear(consent), _) if consent.peer == to => None,
             (Need::Clear(_), _) => return Err(Misuse::Consent.into()),
-            (Need::Encrypted(_), Some(why)) => {
+            (Need::Encrypted(_) | Need::Authenticated(_), Some(why)) => {
                 self.fail(token, why);
                 return Ok(());
             }
@@ -92,18 +93,26 @@ impl Draft<'_> {
                 return Ok(());
             }
             (Need::Policy, Some(_)) => None,
-            (Need::Encrypted(level), None) => Some(level.0.max(1)),
+            (Need::Encrypted(level) | Need::Authenticated(Authentication { level, .. }), None) => {
+                Some(level.0.max(1))
+            }
             (Need::Policy, None) => self.level_by_policy(&to)?,
         };
         if let Some(level) = level {
-            return self.protect(element, to, token, level);
+            return self.protect(element, to, token, (level, form));
         }
         self.effects.push(Effect::Pass);
         Ok(())
     }
 
     /// Sends a stanza under protection, or keeps it until that is possible.
-    pub(super) fn protect(&mut self, element: &Element<'_>, to: BareJid, token: Token, level: u8) -> Done {
+    pub(super) fn protect(
+        &mut self,
+        element: &Element<'_>,
+        to: BareJid,
+        token: Token,
+        (level, form): (u8, Form),
+    ) -> Done {
         if self.state.outbox.len() + self.state.waiting.len() >= MAX_OUTBOX {
             self.fail(token, SendError::Full);
             return Ok(());
@@ -115,7 +124,7 @@ impl Draft<'_> {
             Attempt::Wait(Waiting::Keys)
         } else {
             self.sending = Some(to.clone());
-            self.attempt(order, &to, element, token, level)?
+            self.attempt(order, &to, element, token, (level, form))?
         };
         match attempt {
             Attempt::Sent => {}
@@ -134,6 +143,7 @@ impl Draft<'_> {
                     to,
                     stanza,
                     level,
+                    form,
                     give_up: self.now.after(patience),
                     told: told(why),
                 };
@@ -202,7 +212,7 @@ impl Draft<'_> {
             };
             let attempt = match level {
                 None => Attempt::Pass,
-                Some(level) => self.attempt(key, &waiting.to, &element, token, level)?,
+                Some(level) => self.attempt(key, &waiting.to, &element, token, (level, waiting.form))?,
             };
             match attempt {
                 Attempt::Sent => self.state.waiting.remove(&key),
@@ -252,7 +262,7 @@ impl Draft<'_> {
         to: &BareJid,
         element: &Element<'_>,
         token: Token,
-        level: u8,
+        (level, form): (u8, Form),
     ) -> Result<Attempt, Error> {
         let level = Level(level).max(self.config.least);
         if self.own()?.certificate.as_slice().is_empty() {
@@ -270,7 +280,10 @@ impl Draft<'_> {
             Err(attempt) => return Ok(attempt),
         };
         let time = self.stamp()?;
-        let content = Self::content_of(element, time, answers);
+        let content = match Self::content_of(element, time, answers, form) {
+            Ok(content) => content,
+            Err(why) => return Ok(Attempt::Fail(why)),
+        };
         let Ok(content) = content.encode(self.config.padding) else {
             return Ok(Attempt::Fail(SendError::TooLarge));
         };
@@ -283,7 +296,7 @@ impl Draft<'_> {
             Ok(sealed) => sealed,
             Err(why) => return Ok(Attempt::Fail(why)),
         };
-        let stanza = self.wrap(element, &sealed.bytes);
+        let stanza = self.wrap(element, &sealed.bytes, form);
         if stanza.len() > MAX_STANZA {
             return Ok(Attempt::Fail(SendError::TooLarge));
         }

@@ -19,6 +19,9 @@
 //! | associated data without the bytes before the header | the prefix is in it | a repeated flight, the tag and the recipient cannot be changed |
 //! | inner id whenever something refers to it | in contents of kinds 2 and 3 | a plain text stays within its 32 bytes |
 //! | an answer carries a tag | and no id: the tag alone finds its question | ids outside need not be believed, and ids inside not be sent |
+//! | detached authentication in the element of encrypted content | an element of its own, and a kind of its own for the opaque variant | what was in clear cannot be passed off as sealed |
+//! | authentication of an iq | inside its payload | an iq has one child (RFC 6120) |
+//! | a child is covered with its explicit language | one that came with a language is also compared without | libraries write the inherited one there |
 //! | whole stanza | used where a stanza has more than its children (language, other attributes, text between); else children | smaller |
 //! | short secrets under a long hash: not said | filled up with zeros | HMAC does the same; some libraries refuse short keys |
 //! | grease in adverts | that of the record's suite list | the two lists can be compared |
@@ -45,9 +48,9 @@
 //!
 //! # Not yet there
 //!
-//! The numbers are reserved where the design gave them: content kind 4, the *linking* flag, attestations in the record.
+//! The numbers are reserved where the design gave them: the *linking* flag, attestations in the record.
 //!
-//! * Detached authentication, authenticated presence.
+//! * Authenticated presence.
 //! * Catch-up mode: deletion timers run while an archive is read.
 //! * The control message *list version* is sent when the account leaves, and not yet at other changes of the list;
 //!   *resend request* is read and never sent.

@@ -58,6 +58,8 @@
 //! * `Need::Policy`: encrypted to accounts that are known to encrypt, else in clear. An iq, and a presence to a full
 //!   JID, is encrypted if the device there is known; for bare JIDs iqs are answered by servers, and stay in clear.
 //! * `Need::Encrypted(level)`: encrypted with at least that level, or not sent.
+//! * `Need::Authenticated(authentication)`: in clear, so that everybody can use it, with a proof that it is the user's
+//!   and was not altered. A delivered one has `Protection::Authenticated`: show it as readable on the way.
 //! * `Need::Clear(consent)`: in clear although the account is known to encrypt. The consent comes only with the
 //!   event that warned of its clear text.
 //!

@@ -70,8 +70,7 @@
 //!
 //! # Not in this version
 //!
-//! Protection of iq and presence; authentication without encryption; rooms; linking of
-//! devices by a short string; verification between people; attestations; files and media; access control beyond
+//! Rooms; linking of devices by a short string; verification between people; attestations; files and media; access control beyond
 //! one-time prekeys. What the engine does not protect passes as it is, and is never presented as protected.
 //!
 //! # Classes of vulnerability, and what avoids them

@@ -13,6 +13,7 @@ use tls_codec::{Serialize, TlsDeserializeBytes, TlsSerialize, TlsSize, VLByteSli
 use zeroize::Zeroizing;
 
 use super::chars::are_chars;
+use super::covered::MAX_COVERED;
 use super::{
     CLIENT_NS, Element, IQ, MAX_STANZA, MESSAGE, Node, PRESENCE, Padding, parse, parse_children, write,
     write_children,
@@ -93,8 +94,8 @@ const ANSWER: u8 = 0x80;
 /// The attributes of a stanza that stand outside: servers route by them (RFC 6120, section 8.1).
 pub(crate) const OUTSIDE: [&str; 4] = ["from", "to", "type", "id"];
 
-/// Hashes of a detached authentication, in bytes. No stanza of people has so many children.
-const MAX_HASHES: usize = 64 * 32;
+/// Digests of a detached authentication, in bytes.
+const MAX_HASHES: usize = MAX_COVERED * 32;
 
 impl<'a> Content<'a> {
     /// The padded bytes. A time beyond what they hold is written as the last they do.

@@ -25,6 +25,14 @@ pub enum Hints {
 }
 
 impl Hints {
+    /// The same for a stanza that is not encrypted.
+    pub(crate) fn kept(self) -> Self {
+        match self {
+            Self::Bare => Self::Bare,
+            Self::Archived | Self::ArchivedAndPushed => Self::Archived,
+        }
+    }
+
     /// Adds the elements at the end of `stanza`.
     pub(crate) fn add_to(self, stanza: &mut Element<'_>) {
         let store = || Element::new(HINTS_NS, "store");

@@ -68,7 +68,7 @@ pub struct App {
 
 /// What the loop waits for.
 enum Happened {
-    Event(Result<Event, Error<StoreError>>),
+    Event(Box<Result<Event, Error<StoreError>>>),
     Line(Option<String>),
     Late,
 }
@@ -164,7 +164,7 @@ impl App {
             self.show_prompt(false)?;
             let (reading, quit) = (self.is_reading(), self.quit);
             let happened = tokio::select! {
-                event = self.client.next() => Happened::Event(event),
+                event = self.client.next() => Happened::Event(Box::new(event)),
                 line = lines.recv(), if reading => Happened::Line(line),
                 () = until(quit.map(|quit| quit.min(Instant::now() + LOOK))), if quit.is_some() => Happened::Late,
             };

@@ -124,6 +124,7 @@ const MANUAL: &str = concat!(
 
 Marks on a terminal:
   [encrypted] [clear]   how a message is, or in the prompt would be, protected
+  [readable]            the sender is certain, but it could be read on the way
   [later]           it will be encrypted, and waits for keys
   [refused]         it would not go out
   ...  ->  ok  !!   on its way, sent, the server has it, failed
@@ -133,8 +134,8 @@ is a new line, \\t a TAB, \\\\ a backslash. N is a number that is unique in the 
   online FULL-JID resumed|new
   offline WHY
   caught-up COUNT
-  in JID encrypted|clear N TEXT
-  copy JID encrypted|clear N TEXT      what another program of the account sent to JID
+  in JID encrypted|authenticated|clear N TEXT
+  copy JID encrypted|authenticated|clear N TEXT      what another program of the account sent to JID
   queued N JID TEXT encrypted|later|clear|refused    kept; what will become of it, as it looks now
   waiting N agent|connection|keys|publication SENTENCE
   sent N encrypted DEVICES OWN MISSING WITHOUT    counts: the contact's devices and own others that
@@ -150,7 +151,7 @@ is a new line, \\t a TAB, \\\\ a backslash. N is a number that is unique in the 
   roster JID none|to|from|both|removed
   request JID       asks to see the user's presence
   who JID STATE KEY CHANGED-KEY DEVICES      STATE unknown|clear|encrypts|left; - if none
-  history N TIME in|copy|out JID encrypted|clear|- STATE TEXT    STATE of one that goes out:
+  history N TIME in|copy|out JID encrypted|authenticated|clear|- STATE TEXT    STATE of one that goes out:
                     queued|waiting|sent|written|acknowledged|failed, else -.
                     Late encrypted ones stand where their device has sent them
   synced

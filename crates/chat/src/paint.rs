@@ -173,6 +173,7 @@ impl Printer {
         };
         let protection = match protection {
             Some(Protection::Encrypted) => self.color(GREEN, "[encrypted]"),
+            Some(Protection::Authenticated) => self.color(YELLOW, "[readable] "),
             Some(Protection::Clear) => self.color(RED, "[clear]    "),
             None => "           ".to_owned(),
         };

@@ -80,11 +80,6 @@ impl Device {
         }
     }
 
-    /// Hands in a stanza to be protected.
-    pub fn send(&mut self, rng: &mut ChaCha20Rng, now: u64, token: u64, stanza: &str) {
-        self.step(rng, now, Input::Outgoing { stanza, token: Token(token), need: Need::Policy });
-    }
-
     /// Acknowledges all that was sent, and takes all that was delivered.
     pub fn tidy(&mut self, rng: &mut ChaCha20Rng, now: u64) {
         for id in std::mem::take(&mut self.sent) {
@@ -208,8 +203,14 @@ impl Network {
 
     /// Hands in a stanza to be protected, and leaves what is sent with the device.
     pub fn hand_in(&mut self, index: usize, stanza: &str) {
+        self.hand_in_with(index, stanza, Need::Policy);
+    }
+
+    /// Hands in a stanza that needs this.
+    pub fn hand_in_with(&mut self, index: usize, stanza: &str, need: Need) {
         self.token += 1;
-        self.devices[index].send(&mut self.rng, self.now, self.token, stanza);
+        let input = Input::Outgoing { stanza, token: Token(self.token), need };
+        self.devices[index].step(&mut self.rng, self.now, input);
     }
 
     /// One step of a device.
@@ -242,8 +243,17 @@ impl Network {
     /// # Panics
     /// If not one message leaves.
     pub fn protect(&mut self, index: usize, stanza: &str) -> String {
-        self.hand_in(index, stanza);
-        let is_message = |stanza: &str| stanza.starts_with("<message");
+        self.protect_with(index, stanza, Need::Policy)
+    }
+
+    /// The same with another need, or of another kind of stanza.
+    ///
+    /// # Panics
+    /// If not one such stanza leaves.
+    pub fn protect_with(&mut self, index: usize, stanza: &str, need: Need) -> String {
+        self.hand_in_with(index, stanza, need);
+        let kind = stanza.split([' ', '>']).next().expect("a name").to_owned();
+        let is_message = |stanza: &str| stanza.starts_with(&kind);
         // A first message needs the peer's one-time prekeys before it leaves.
         while !self.devices[index].out.iter().any(|stanza| is_message(stanza)) {
             assert!(self.carry(), "no message leaves");

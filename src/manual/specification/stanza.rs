@@ -100,10 +100,13 @@
 //! | 1 | chat text | the text of the only `<body/>`, UTF-8 |
 //! | 2 | children | the children of the stanza as XML, where `jabber:client` is the default namespace |
 //! | 3 | stanza | the stanza as XML, without the attributes `from`, `to`, `type` and `id` |
+//! | 4 | covered | `opaque digests<V>`: of what is outside in clear, 32 bytes each, 1 to 64 of them |
 //! | 5 | control | `uint8 type`, then by type |
+//! | 6 | shown | as kind 3, of a stanza that is also outside in clear |
 //!
-//! The top bit (`0x80`) may be set for kinds 2 and 3. Kinds 1 and 5 are for messages only. The element in kind 3 must be
-//! of the same name as the stanza that it comes in.
+//! The top bit (`0x80`) may be set for kinds 2, 3, 4 and 6. Kinds 1 and 5 are for messages only. The element in kinds 3
+//! and 6 must be of the same name as the stanza that it comes in. Kinds 4 and 6 stand in an element `auth`, the others
+//! in an element `e`, and are refused elsewhere: what could be read on the way cannot be made to look sealed.
 //!
 //! | control type | name | after the type |
 //! |---|---|---|
@@ -122,7 +125,7 @@
 //!
 //! Texts are UTF-8 and hold only characters that XML 1.0 can carry; so the zeros of the padding are told apart.
 //!
-//! # XML of kinds 2 and 3
+//! # XML of kinds 2, 3 and 6
 //!
 //! Written: no prefix on elements but `xml`; the default namespace declared where it changes; attributes in a
 //! namespace with a prefix `ns` and a number; attribute values in single quotes; `&`, `<`, `>` and CR escaped
@@ -185,6 +188,31 @@
 //! what was asked. A question that was protected is never answered in clear.
 //!
 //! Iqs and presence are of one stream: they are not sent again with the next.
+//!
+//! # Authenticated only
+//!
+//! ```xml
+//! <message to='bob@example.org' type='chat' id='a1'>
+//!   <body>See you at the park!</body>
+//!   <auth xmlns='urn:xmpp:e2e:0'>BASE64</auth>
+//! </message>
+//! ```
+//!
+//! The stanza stays as it is, for servers and for software that knows nothing of this protocol. The element `auth` holds
+//! what an `e` would, for the same devices, with a content of kind 4: the digests of [`canonical`](super::canonical),
+//! which also says where the element stands. It is authenticated by the sessions, so it is deniable. Its id is the
+//! inner id.
+//!
+//! The receiver rebuilds the stanza from the children that have a digest, in the order of the digests, and from the
+//! outer `from`, `to` and `type`; the language of the stanza and text between its children are not covered, and not
+//! handed over. What does not fit is *altered or forged*: one event, and no key is used, so that a good copy can still
+//! be read. If the content cannot be read on this device, the stanza is one in clear, and treated as such.
+//!
+//! With a content of kind 6 the sealed copy counts, and of what is outside nothing is taken; the names of children that
+//! the copy has not are reported. A sender must use it, or refuse, for what servers change
+//! ([`canonical`](super::canonical): *fragile*).
+//!
+//! A message has no EME and, if it has a `<body/>`, no hint; else `<store/>` unless the policy is *bare*.
 //!
 //! # Padding
 //!

@@ -1,7 +1,7 @@
 //! What the client tells.
 
 use xmpp_e2e_client::minidom::Element;
-use xmpp_e2e_client::xmpp_e2e::{Context, Event as Security, InboxId, Subscription};
+use xmpp_e2e_client::xmpp_e2e::{Context, Event as Security, InboxId, Protection as How, Subscription};
 use xmpp_e2e_client::{Event, Fault, Item, Offline};
 
 use super::{App, stop};
@@ -36,7 +36,9 @@ impl App {
             }
             Event::Stanza(stanza) => self.stanza(&stanza),
             Event::Question { stanza, .. } => self.client.refuse(&stanza).map_err(stop),
-            Event::Delivered { id, stanza, context, .. } => self.delivered(id, &stanza, &context),
+            Event::Delivered { id, stanza, protection, context, .. } => {
+                self.delivered(id, &stanza, (protection, &context))
+            }
             Event::Sent { token, coverage } => self.sent(token, coverage),
             Event::Waiting { token, why } => self.waiting(token, why),
             Event::Failed { token, why } => self.failed(token, why),
@@ -63,7 +65,12 @@ impl App {
     }
 
     /// Kept, printed, taken, in this order: what is killed in between comes again, and is known.
-    fn delivered(&mut self, id: InboxId, stanza: &Element, context: &Context) -> Result<(), Stop> {
+    fn delivered(
+        &mut self,
+        id: InboxId,
+        stanza: &Element,
+        (protection, context): (How, &Context),
+    ) -> Result<(), Stop> {
         let account = self.client.account().to_owned();
         if let Some(message) = stanza::message(stanza, &account) {
             let sender = context.sender.as_str();
@@ -75,7 +82,11 @@ impl App {
             let mut entry = Entry::incoming(jid, &message.text, context.sent.as_millis());
             entry.direction = direction;
             entry.device = Some(context.device);
-            entry.protection = Some(Protection::Encrypted);
+            entry.protection = Some(match protection {
+                How::Encrypted { .. } => Protection::Encrypted,
+                // Whatever else there may be is at least that.
+                _ => Protection::Authenticated,
+            });
             entry.id = message.id.unwrap_or_default();
             // The number alone would begin anew should the engine ever forget all it has.
             let key =

@@ -19,6 +19,8 @@ pub enum Direction {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Protection {
+    /// Its sender is certain; it could be read on the way.
+    Authenticated,
     /// Not at all.
     Clear,
     /// End to end.
@@ -191,13 +193,16 @@ impl Protection {
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
+            Self::Authenticated => "authenticated",
             Self::Clear => "clear",
             Self::Encrypted => "encrypted",
         }
     }
 
     fn of(word: &str) -> Option<Self> {
-        [Self::Clear, Self::Encrypted].into_iter().find(|protection| protection.word() == word)
+        [Self::Authenticated, Self::Clear, Self::Encrypted]
+            .into_iter()
+            .find(|protection| protection.word() == word)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The bytes of what engines put on the wire.
 
-use xmpp_e2e::Hints;
-use xmpp_e2e::suite::{SUITE_CLASSICAL, Suites};
+use xmpp_e2e::suite::{Level, SUITE_CLASSICAL, Suites};
+use xmpp_e2e::{Authentication, Hints, Need};
 
 use crate::World;
 use crate::measure::{ALICE, BOB, Network, Setup, bare, message};
@@ -73,6 +73,15 @@ pub fn all() -> Vec<Size> {
     push("first-classical-offline", first(&classical, false), 700);
     push("first-hybrid", first(&hybrid, true), 2400);
     push("first-hybrid-offline", first(&hybrid, false), 2400);
+    let mut network = Network::session(1, &hybrid);
+    let session = Authentication::session(Level::HYBRID);
+    let stanza = network.protect_with(0, &text(TEXT20), Need::Authenticated(session));
+    push("auth-only-session20", element(&stanza, "auth").len(), 210);
+    let stanza = network.protect_with(0, &text(TEXT20), Need::Authenticated(session.with_copy()));
+    push("auth-only-copied20", element(&stanza, "auth").len(), 250);
+    let ping = format!("<iq to='{BOB}' type='get' id='a1'><ping xmlns='urn:xmpp:ping'/></iq>");
+    push("iq-ping-plain-stanza", ping.len(), 0);
+    push("iq-ping-stanza", network.protect(0, &ping).len(), 260);
     let [new, known] = log_ins(500);
     push("presence-500-known-out", known.out, 700);
     push("presence-500-known-in", known.into, 130_000);

@@ -1,0 +1,276 @@
+//! Stanzas in clear that are authenticated in a session.
+
+use xmpp_e2e::{Authentication, Misbehaviour, Outlook, Protection, SendError};
+
+use super::*;
+
+/// What is in clear, with sealed digests; and the same with a sealed copy.
+fn needs() -> [Need; 2] {
+    let session = Authentication::session(Level::HYBRID);
+    [Need::Authenticated(session), Need::Authenticated(session.with_copy())]
+}
+
+fn is_authenticated(world: &World, device: usize) -> bool {
+    matches!(
+        letters(world, device)[0].protection,
+        Some(Protection::Authenticated { level: Level::HYBRID, .. })
+    )
+}
+
+const INSIDE: &str = "<body>in clear</body><body xml:lang='de'>offen</body>\
+     <markable xmlns='urn:xmpp:chat-markers:0'/><x xmlns='urn:x' y='1'>z<w xmlns='urn:w'/></x>";
+
+#[test]
+fn it_is_an_ordinary_stanza_on_the_stream_and_authentic_at_the_end() {
+    for need in needs() {
+        let mut world = talking(1);
+        let sent = format!("<message to='{BOB_JID}' type='chat' id='m'>{INSIDE}</message>");
+        let outlook = world.devices[ALICE].engine().outlook(BOB_JID, &need).unwrap();
+        assert_eq!(outlook, Outlook::Authenticated);
+        let token = hand_in(&mut world, ALICE, &sent, need);
+        world.run();
+        assert!(matches!(ends(&world, ALICE, token)[..], [End::Sent(_)]));
+        let wire = crossed(&world, Way::Out, PHONE, "<message").remove(0);
+        assert!(wire.starts_with(sent.strip_suffix("</message>").unwrap()), "{wire}");
+        assert_eq!(wire.matches("urn:xmpp:").count(), 2, "nothing for servers: {wire}");
+        let (got, context) = letter(&world, BOB);
+        assert_same(got, &sent.replacen("<message ", &format!("<message from='{PHONE}' "), 1));
+        assert!(is_authenticated(&world, BOB) && context.id_protected);
+        assert_eq!((context.missing, &context.dropped[..]), (0, &[][..]));
+        assert_eq!(events(&world, BOB), []);
+    }
+}
+
+#[test]
+fn iqs_and_presence_too() {
+    for need in needs() {
+        let mut world = talking(2);
+        let question = format!("<iq to='{DESK}' type='set' id='q'><a xmlns='urn:a'><b/></a></iq>");
+        hand_in(&mut world, ALICE, &question, need.clone());
+        world.run();
+        assert!(is_authenticated(&world, BOB));
+        assert_same(letter(&world, BOB).0, &question.replacen("<iq ", &format!("<iq from='{PHONE}' "), 1));
+        let wire = crossed(&world, Way::Out, PHONE, "<iq").remove(0);
+        assert!(wire.contains("<a xmlns='urn:a'><b/><auth xmlns='urn:xmpp:e2e:0'>"), "one payload: {wire}");
+        // Whatever the application needs, the answer has the protection it asks for.
+        let answer = format!("<iq to='{PHONE}' type='result' id='q'/>");
+        hand_in(&mut world, BOB, &answer, Need::Policy);
+        world.run();
+        assert!(matches!(letters(&world, ALICE)[0].protection, Some(Protection::Encrypted { .. })));
+        clear(&mut world);
+        let presence = format!("<presence to='{DESK}'><show>away</show><status>out</status></presence>");
+        hand_in(&mut world, ALICE, &presence, need);
+        world.run();
+        assert!(is_authenticated(&world, BOB));
+        assert_same(
+            letter(&world, BOB).0,
+            &presence.replacen("<presence ", &format!("<presence from='{PHONE}' "), 1),
+        );
+    }
+}
+
+#[test]
+fn answers_are_authenticated_in_clear() {
+    for need in needs() {
+        let mut world = talking(3);
+        hand_in(
+            &mut world,
+            ALICE,
+            &format!("<iq to='{DESK}' type='get' id='q'><a xmlns='urn:a'/></iq>"),
+            Need::Policy,
+        );
+        world.run();
+        let answer = format!("<iq to='{PHONE}' type='result' id='q'><is xmlns='urn:is'>1</is></iq>");
+        hand_in(&mut world, BOB, &answer, need);
+        world.run();
+        assert!(is_authenticated(&world, ALICE));
+        assert_same(letter(&world, ALICE).0, &answer.replacen("<iq ", &format!("<iq from='{DESK}' "), 1));
+    }
+}
+
+/// Edits what comes to Bob's desk.
+fn edited(seed: u64, need: &Need, edit: impl Fn(&str) -> String + 'static) -> World {
+    let mut world = talking(seed);
+    world.server.tamper = Some(Box::new(move |to, stanza| {
+        if to == DESK && stanza.contains("in clear") { vec![edit(&stanza)] } else { vec![stanza] }
+    }));
+    let sent = format!("<message to='{BOB_JID}' type='chat' id='m'>{INSIDE}</message>");
+    hand_in(&mut world, ALICE, &sent, need.clone());
+    world.run();
+    world
+}
+
+#[test]
+fn what_servers_do_to_it_changes_nothing() {
+    let delay = "<delay xmlns='urn:xmpp:delay' stamp='2026-01-01T00:00:00Z'/>";
+    let edits: [fn(&str) -> String; 4] = [
+        |stanza| stanza.replacen("type='chat'", "type='chat' xml:lang='en'", 1),
+        // As ejabberd does with what it knows.
+        |stanza| {
+            let body = "<body>in clear</body>";
+            stanza.replacen(body, "", 1).replacen("</message>", &format!("{body}</message>"), 1)
+        },
+        |stanza| {
+            stanza.replacen(
+                "<x xmlns='urn:x' y='1'>z<w xmlns='urn:w'/></x>",
+                "<p:x y='&#x31;' xmlns:p='urn:x'><![CDATA[z]]><q:w xmlns:q='urn:w'></q:w></p:x>",
+                1,
+            )
+        },
+        |stanza| {
+            stanza.replacen(
+                "</message>",
+                "<delay xmlns='urn:xmpp:delay' stamp='2026-01-01T00:00:00Z'/></message>",
+                1,
+            )
+        },
+    ];
+    for need in needs() {
+        for edit in edits {
+            let world = edited(4, &need, edit);
+            let (got, context) = letter(&world, BOB);
+            assert_same(
+                got,
+                &format!("<message from='{PHONE}' to='{BOB_JID}' type='chat' id='m'>{INSIDE}</message>"),
+            );
+            assert_eq!((context.missing, &context.dropped[..]), (0, &[][..]));
+        }
+        let world = edited(4, &need, edits[3]);
+        assert_same(&letter(&world, BOB).1.unauthenticated[0], delay);
+    }
+}
+
+#[test]
+fn what_is_altered_is_one_event_or_changes_nothing() {
+    let [digests, copy] = needs();
+    let edits: [fn(&str) -> String; 5] = [
+        |stanza| stanza.replacen("in clear", "in cleaR", 1),
+        |stanza| stanza.replacen("xml:lang='de'", "xml:lang='fr'", 1),
+        |stanza| stanza.replacen("y='1'", "y='2'", 1),
+        |stanza| stanza.replacen("<w xmlns='urn:w'/>", "", 1),
+        |stanza| stanza.replacen("urn:xmpp:chat-markers:0", "urn:xmpp:chat-markers:1", 1),
+    ];
+    for edit in edits {
+        let world = edited(5, &digests, edit);
+        assert_eq!(rejected(&world, BOB), [Reason::Altered]);
+        assert_eq!((events(&world, BOB).len(), world.devices[BOB].inbox().len()), (1, 0));
+        // The true one can still be read: its key was not used.
+        let mut world = world;
+        let wire = crossed(&world, Way::Out, PHONE, "in clear").remove(0);
+        receive(&mut world, BOB, &wire.replacen("<message ", &format!("<message from='{PHONE}' "), 1));
+        assert_eq!(letters(&world, BOB).len(), 1);
+        // Of a copy nothing is taken from what is in clear.
+        let world = edited(5, &copy, edit);
+        let expected =
+            format!("<message from='{PHONE}' to='{BOB_JID}' type='chat' id='m'>{INSIDE}</message>");
+        assert_same(letter(&world, BOB).0, &expected);
+    }
+}
+
+#[test]
+fn what_is_added_is_dropped_and_told_and_what_is_missing_is_counted() {
+    for need in needs() {
+        let world = edited(6, &need, |stanza| {
+            stanza.replacen(
+                "</message>",
+                "<replace xmlns='urn:xmpp:message-correct:0' id='m0'/></message>",
+                1,
+            )
+        });
+        let (got, context) = letter(&world, BOB);
+        assert_same(
+            got,
+            &format!("<message from='{PHONE}' to='{BOB_JID}' type='chat' id='m'>{INSIDE}</message>"),
+        );
+        assert_eq!(context.dropped, ["{urn:xmpp:message-correct:0}replace"]);
+    }
+    // As an archive that does not keep markers.
+    let world = edited(6, &needs()[0], |stanza| {
+        stanza.replacen("<markable xmlns='urn:xmpp:chat-markers:0'/>", "", 1)
+    });
+    let (got, context) = letter(&world, BOB);
+    assert_eq!((context.missing, got.contains("markable"), got.contains("offen")), (1, false, true));
+}
+
+#[test]
+fn clear_text_is_not_passed_off_as_sealed_nor_sealed_as_clear() {
+    for need in needs() {
+        // The authentication moved to where sealed content stands.
+        let world = edited(7, &need, |stanza| stanza.replace("<auth ", "<e ").replace("</auth>", "</e>"));
+        assert_eq!((rejected(&world, BOB).len(), world.devices[BOB].inbox().len()), (1, 0));
+    }
+    let mut world = talking(7);
+    world.server.tamper = Some(Box::new(|to, stanza| {
+        let moved = stanza.replace("<e ", "<body>forged</body><auth ").replace("</e>", "</auth>");
+        if to == DESK { vec![moved] } else { vec![stanza] }
+    }));
+    world.say(ALICE, BOB_JID, "sealed");
+    world.run();
+    assert_eq!((rejected(&world, BOB).len(), world.devices[BOB].inbox().len()), (1, 0));
+}
+
+#[test]
+fn what_servers_change_is_not_sent_without_a_copy() {
+    let [digests, copy] = needs();
+    for inside in ["<body>a&#13;</body>", "<x xmlns='urn:x' y='&#9;'/>"] {
+        let mut world = talking(8);
+        let sent = format!("<message to='{BOB_JID}' type='chat' id='m'>{inside}</message>");
+        let token = hand_in(&mut world, ALICE, &sent, digests.clone());
+        assert_eq!(ends(&world, ALICE, token), [End::Failed(SendError::Fragile)]);
+        hand_in(&mut world, ALICE, &sent, copy.clone());
+        world.run();
+        assert_same(
+            letter(&world, BOB).0,
+            &sent.replacen("<message ", &format!("<message from='{PHONE}' "), 1),
+        );
+    }
+}
+
+#[test]
+fn where_it_cannot_be_checked_it_is_clear_text() {
+    for need in needs() {
+        let mut world = talking(9);
+        let sent = format!("<message to='{BOB_JID}' type='chat' id='m'>{INSIDE}</message>");
+        hand_in(&mut world, ALICE, &sent, need);
+        world.run();
+        let wire = crossed(&world, Way::In, DESK, "in clear").remove(0);
+        // A device that did not exist then, and finds it in the archive or gets it from the server.
+        let tablet = world.add("bob@example.org/tablet");
+        world.connect(tablet);
+        world.run();
+        clear(&mut world);
+        receive(&mut world, tablet, &wire);
+        let inbox = world.devices[tablet].inbox();
+        assert_eq!((inbox.len(), inbox[0].protection), (1, None));
+        assert_eq!(inbox[0].body.as_deref(), Some("in clear"));
+        assert!(matches!(events(&world, tablet), [Event::ClearText { .. }]), "{:?}", events(&world, tablet));
+    }
+}
+
+#[test]
+fn one_for_nobody_to_vouch_for_fails() {
+    let mut world = talking(10);
+    for need in needs() {
+        for (stanza, why) in [
+            ("<message to='carol@example.net' id='m'><body>x</body></message>".to_owned(), SendError::NoKeys),
+            (
+                format!("<iq to='{BOB_JID}' type='get' id='q'><a xmlns='urn:a'/></iq>"),
+                SendError::NotProtectable,
+            ),
+            (
+                "<message to='room@example.net' type='groupchat'><body>x</body></message>".to_owned(),
+                SendError::NotForRooms,
+            ),
+        ] {
+            let token = hand_in(&mut world, ALICE, &stanza, need.clone());
+            world.run();
+            assert_eq!(ends(&world, ALICE, token), [End::Failed(why)]);
+        }
+    }
+    let forged = format!(
+        "<iq from='{DESK}' to='{PHONE}' type='result' id='q'><auth xmlns='urn:xmpp:e2e:0'>AA==</auth></iq>"
+    );
+    receive(&mut world, ALICE, &forged);
+    assert_eq!(rejected(&world, ALICE).len(), 1);
+    assert_ne!(rejected(&world, ALICE)[0], Misbehaviour::NotTheAnswer.into());
+}
