@@ -87,19 +87,7 @@ impl Servers {
     /// # Panics
     /// If it fails otherwise.
     pub fn run(&self, command: &str, instance: &str) -> Result<(), Missing> {
-        let script = script_of(instance);
-        let output = Command::new(scripts().join(script))
-            .args([command, instance])
-            .envs(&self.environment)
-            .output()
-            .expect("the script runs");
-        let said =
-            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        match output.status.code() {
-            Some(0) => Ok(()),
-            Some(3) => Err(Missing(said.trim().to_owned())),
-            code => panic!("{script} {command} {instance}: {code:?}\n{said}"),
-        }
+        run(script_of(instance), command, instance, &self.environment)
     }
 
     /// Where the domain's server listens for clients, without TLS.
@@ -159,11 +147,44 @@ impl Drop for Servers {
     }
 }
 
+/// Says whether a client of others is installed, or the terminal for it.
+///
+/// # Errors
+/// [`Missing`] if it is not.
+///
+/// # Panics
+/// If `tests/servers/clients.sh` does not know it.
+pub fn need_client(program: &str) -> Result<(), Missing> {
+    run("clients.sh", "need", program, &BTreeMap::new())
+}
+
+fn run(
+    script: &str,
+    command: &str,
+    what: &str,
+    environment: &BTreeMap<String, String>,
+) -> Result<(), Missing> {
+    let output = Command::new(scripts().join(script))
+        .args([command, what])
+        .envs(environment)
+        .output()
+        .expect("the script runs");
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    match output.status.code() {
+        Some(0) => Ok(()),
+        Some(3) => Err(Missing(said.trim().to_owned())),
+        code => panic!("{script} {command} {what}: {code:?}\n{said}"),
+    }
+}
+
 fn script_of(instance: &str) -> &'static str {
     if matches!(instance, "a" | "b") { "prosody.sh" } else { "ejabberd.sh" }
 }
 
-fn scripts() -> PathBuf {
+/// The folder with the scripts.
+#[must_use]
+pub fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/servers")
 }
 

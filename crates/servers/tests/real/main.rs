@@ -7,6 +7,7 @@ mod bad;
 mod chat;
 mod conversation;
 mod kills;
+mod legacy;
 mod limits;
 mod pep;
 mod tls;
@@ -33,6 +34,7 @@ fn tests() -> Tests {
     bad::add_tests(&mut all);
     pep::add_tests(&mut all);
     tls::add_tests(&mut all);
+    legacy::add_tests(&mut all);
     limits::add_tests(&mut all);
     all
 }
