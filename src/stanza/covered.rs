@@ -189,4 +189,6 @@ fn is_own(node: &Node<'_>) -> bool {
 }
 
 #[cfg(test)]
+mod corpus;
+#[cfg(test)]
 mod tests;
