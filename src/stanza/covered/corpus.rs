@@ -103,12 +103,11 @@ type Table = BTreeMap<String, BTreeMap<String, Outcome>>;
 fn on_every_path() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
     // It is not in the published package.
-    let Ok(files) = read_dir(&directory) else { return };
-    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    let Ok(sent) = read_to_string(directory.join("sent.txt")) else { return };
+    let sent = entries(&sent);
+    let names = read_dir(&directory).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
     let paths: BTreeSet<_> = names.filter_map(|name| Some(name.strip_suffix(".txt")?.to_owned())).collect();
     let read = |path: &str| read_to_string(directory.join(path).with_extension("txt")).unwrap();
-    let sent = read("sent");
-    let sent = entries(&sent);
     let (mut table, mut dropped) = (Table::new(), BTreeSet::new());
     for path in paths.iter().filter(|path| *path != "sent") {
         for (name, came) in entries(&read(path)) {
