@@ -56,7 +56,11 @@ fn what_servers_may_write_for_each_other() {
             "<c:body xmlns:c='jabber:client'>b</c:body>",
         ],
         &["<body>ab</body>", "<body>a<b xmlns='u'>c</b>b</body>"],
-        &["<thread>t</thread>", "<thread xml:lang='de' p='1'>t</thread>"],
+        &[
+            "<thread>t</thread>",
+            "<thread xml:lang='de' p='1'>t</thread>",
+            "<thread xmlns:p='u' p:parent='1'>t</thread>",
+        ],
         &["<show>away</show>", "<show xml:lang='de'>away</show>"],
         &["<priority>5</priority>", "<priority> 5&#13;\n\t</priority>"],
     ] {
