@@ -21,7 +21,7 @@ pub use leg::{Leg, LegLabel, Role};
 pub use local::LocalAgent;
 pub use reply::{AgentRefusal, AgentReply, Answer};
 pub use request::{AgentRequest, MAX_PREKEYS, Operation};
-pub use signing::{CertifyDevice, SignAdvert, SignDeviceList, SignPrekeys, SignRecord};
+pub use signing::{CertifyDevice, SignAdvert, SignDeviceList, SignPrekeys, SignRecord, SignStanza};
 
 /// Bytes that are not a request, reply or agent as encoded by this crate.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]

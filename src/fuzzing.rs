@@ -17,6 +17,7 @@ use crate::jid::BareJid;
 use crate::presence::{AdvertIn, AdvertTbs, MAX_ADVERT};
 use crate::session::header::Header;
 use crate::session::{AwaitAa, AwaitEa, AwaitLegs, Flight, Payload, Session, SkippedBlock};
+use crate::signed::{MAX_SIGNED, SignedIn, SignedTbs};
 use crate::stanza::canonical::{Reduced, is_fragile};
 use crate::stanza::covered::{Uncoverable, attach, attached, cover, uncover};
 use crate::stanza::envelope::{self, Envelope};
@@ -85,7 +86,7 @@ fn same<T: PartialEq>(read: Result<T, Malformed>, expected: &T) -> bool {
 }
 
 /// How many kinds of structures [`decoders`] knows; the first byte says which one follows.
-pub const DECODERS: u8 = 44;
+pub const DECODERS: u8 = 45;
 
 /// Every decoder of bytes: what it takes is encoded to the same bytes.
 pub fn decoders(data: &[u8]) {
@@ -179,7 +180,8 @@ pub fn decoders(data: &[u8]) {
         40 => key::<([u8; 16], u32, u32)>(bytes),
         41 => key::<String>(bytes),
         42 => key::<(BareJid, u32)>(bytes),
-        _ => key::<SessionKey>(bytes),
+        43 => key::<SessionKey>(bytes),
+        _ => statement(bytes),
     }
 }
 
@@ -245,6 +247,20 @@ fn signed(kind: u8, bytes: &[u8]) {
                 assert_eq!(content.encode(), bytes);
             }
         }
+    }
+}
+
+/// A statement over a stanza, as received and as an agent is asked to sign it.
+fn statement(bytes: &[u8]) {
+    if let Ok(parts) = split::<SignedTbs>(bytes, MAX_SIGNED) {
+        assert_eq!(join(&parts.content.encode(), parts.signature.as_ref()), bytes);
+    }
+    if let Ok(signed) = SignedIn::decode(bytes) {
+        let _ = signed.device();
+    }
+    if let Ok(content) = SignedTbs::decode(bytes) {
+        assert_eq!(content.encode(), bytes);
+        assert!(content.hashes().is_some() != content.opaque().is_some(), "covered in one form");
     }
 }
 

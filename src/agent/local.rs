@@ -121,6 +121,10 @@ impl LocalAgent {
                 let legs = legs.iter().map(|leg| self.leg(*suite, leg));
                 legs.collect::<Result<_, _>>().map(Answer::Legs)
             }
+            // It names no key: whose it is, its certificate says to those who read it.
+            Operation::SignStanza(asked) => {
+                self.sign(&self.signing, asked.signed_bytes()).map(Answer::Signature)
+            }
         }
     }
 
@@ -206,6 +210,7 @@ mod tests {
     };
     use crate::jid::BareJid;
     use crate::presence::{Advert, AdvertTbs};
+    use crate::signed::{Covered, Signed, SignedTbs, Statement, StatementKind};
     use crate::suite::{SUITE_HYBRID, X25519};
 
     fn jid() -> BareJid {
@@ -280,6 +285,19 @@ mod tests {
             assert!(OneTimePrekey::issue(&of(id), signature, &certificate, &suites).is_ok());
         }
         assert!(OneTimePrekey::issue(&of(2), &signatures[0], &certificate, &suites).is_err());
+
+        let said = Statement {
+            kind: StatementKind::Message,
+            audience: None,
+            subject: "chat",
+            inner_id: "1",
+            covered: Covered::Hashes(&[[1; 32]]),
+        };
+        let tbs = SignedTbs::new(&said, 5, 1, now(), now()).encode();
+        let statement = signature(&agent, Operation::sign_stanza(tbs.clone(), jid()).unwrap());
+        assert!(Signed::issue(&tbs, &statement, &jid(), identity.signing_key(), &suites).is_ok());
+        // Under another label the same key has signed something else.
+        assert!(Signed::issue(&tbs, &advert, &jid(), identity.signing_key(), &suites).is_err());
     }
 
     #[test]

@@ -149,7 +149,8 @@ impl AgentReply {
                     Operation::CertifyDevice(_)
                     | Operation::SignDeviceList(_)
                     | Operation::SignRecord(_)
-                    | Operation::SignAdvert(_),
+                    | Operation::SignAdvert(_)
+                    | Operation::SignStanza(_),
                 ) => true,
                 (Ok(Answer::Signatures(signatures)), Operation::SignPrekeys(prekeys)) => {
                     signatures.len() == prekeys.count()

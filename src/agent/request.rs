@@ -4,6 +4,7 @@ use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize};
 
 use crate::agent::{
     CertifyDevice, InvalidAgentData, Leg, MAX_LEGS, SignAdvert, SignDeviceList, SignPrekeys, SignRecord,
+    SignStanza,
 };
 use crate::error::{Malformed, Reason};
 use crate::identity::{account_of, spelled};
@@ -49,6 +50,9 @@ pub enum Operation {
         /// The legs, at most four.
         legs: Vec<Leg>,
     },
+    /// Sign a statement over a stanza, or an item of a node, with the device signing key. It cannot be
+    /// denied afterwards, so a person may want to see it.
+    SignStanza(SignStanza),
 }
 
 #[derive(TlsDeserializeBytes, TlsSerialize, TlsSize)]
@@ -67,6 +71,9 @@ enum WireOperation {
     SignPrekeys(Vec<Bytes>),
     #[tls_codec(discriminant = 6)]
     Agree(u16, Vec<Leg>),
+    /// The statement and the bare JID.
+    #[tls_codec(discriminant = 7)]
+    SignStanza(Bytes, Bytes),
 }
 
 #[derive(TlsDeserializeBytes, TlsSerialize, TlsSize)]
@@ -106,6 +113,9 @@ impl AgentRequest {
             }
             Operation::SignPrekeys(asked) => WireOperation::SignPrekeys(asked.tbs().map(bytes).collect()),
             Operation::Agree { suite, legs } => WireOperation::Agree(suite.0, legs.clone()),
+            Operation::SignStanza(asked) => {
+                WireOperation::SignStanza(bytes(asked.tbs()), spelled(asked.jid()))
+            }
         };
         wire::encode(&WireRequest { version: VERSION, id: self.id, operation })
     }
@@ -131,6 +141,9 @@ impl AgentRequest {
                 Operation::sign_prekeys(all.into_iter().map(Into::into).collect())
             }
             WireOperation::Agree(suite, legs) => Operation::agree(SuiteId(suite), legs),
+            WireOperation::SignStanza(tbs, jid) => {
+                account_of(&jid).and_then(|jid| Operation::sign_stanza(tbs.into(), jid))
+            }
         };
         Ok(Self { id, operation: operation.map_err(|_| InvalidAgentData)? })
     }
@@ -162,6 +175,11 @@ impl Operation {
         SignPrekeys::decode(tbs).map(Self::SignPrekeys)
     }
 
+    /// `tbs` is the encoding of a `SignedTbs`; `jid` is signed with it.
+    pub(crate) fn sign_stanza(tbs: Vec<u8>, jid: BareJid) -> Result<Self, Reason> {
+        SignStanza::decode(tbs, jid).map(Self::SignStanza)
+    }
+
     /// What is to be signed, without signatures: of several prekeys, each.
     pub(crate) fn tbs(&self) -> Vec<&[u8]> {
         match self {
@@ -171,6 +189,7 @@ impl Operation {
             Self::SignAdvert(asked) => vec![asked.tbs()],
             Self::SignPrekeys(asked) => asked.tbs().collect(),
             Self::Agree { .. } => Vec::new(),
+            Self::SignStanza(asked) => vec![asked.tbs()],
         }
     }
 
@@ -191,9 +210,10 @@ mod tests {
     use crate::identity::fixture::{Device, now};
     use crate::identity::{ListTbs, PrekeyKind, PrekeyTbs, PublicKey};
     use crate::presence::AdvertTbs;
+    use crate::signed::{Covered, SignedTbs, Statement, StatementKind};
     use crate::suite::AlgorithmId;
 
-    fn all(device: &Device) -> [Vec<u8>; 5] {
+    fn all(device: &Device) -> [Vec<u8>; 6] {
         let list = ListTbs::new(&device.jid, &device.account(), 1, vec![], false);
         let key = PublicKey::new(AlgorithmId(1), &device.agreement.public);
         [
@@ -202,7 +222,20 @@ mod tests {
             device.record_tbs().encode(),
             AdvertTbs::new(&device.record(), 1, 1, now()).encode(),
             PrekeyTbs::new(&device.jid, device.id, 1, PrekeyKind::Agreement, key).encode(),
+            statement(device, Covered::Hashes(&[[1; 32]; 2])),
         ]
+    }
+
+    fn statement(device: &Device, covered: Covered<'_>) -> Vec<u8> {
+        let audience = BareJid::parse("bob@example.org").unwrap();
+        let said = Statement {
+            kind: StatementKind::Item,
+            audience: Some(&audience),
+            subject: "urn:xmpp:microblog:0",
+            inner_id: "1",
+            covered,
+        };
+        SignedTbs::new(&said, device.id, 1, now(), now()).encode()
     }
 
     fn operation(kind: usize, tbs: Vec<u8>, jid: &BareJid) -> Result<Operation, Reason> {
@@ -211,7 +244,8 @@ mod tests {
             1 => Operation::sign_device_list(tbs),
             2 => Operation::sign_record(tbs),
             3 => Operation::sign_advert(tbs, jid.clone()),
-            _ => Operation::sign_prekeys(vec![tbs]),
+            4 => Operation::sign_prekeys(vec![tbs]),
+            _ => Operation::sign_stanza(tbs, jid.clone()),
         }
     }
 
@@ -219,11 +253,11 @@ mod tests {
     fn an_operation_takes_only_what_it_names() {
         let device = Device::new("alice@example.com", 1);
         for (is, tbs) in all(&device).iter().enumerate() {
-            for named in 0..5 {
+            for named in 0..6 {
                 let taken = operation(named, tbs.clone(), &device.jid).is_ok();
                 assert_eq!(taken, is == named, "{is} as {named}");
             }
-            for kind in 0..5 {
+            for kind in 0..6 {
                 assert!(operation(kind, [tbs, &b"x"[..]].concat(), &device.jid).is_err());
             }
         }
@@ -262,6 +296,27 @@ mod tests {
         assert_eq!((asked.jid().as_str(), asked.device()), ("alice@example.com", device.id));
         assert_eq!((asked.account_digest(), asked.serial()), (device.account().digest(), 1));
         assert!(asked.signed_bytes().ends_with(asked.tbs()));
+    }
+
+    #[test]
+    fn shows_a_statement() {
+        let device = Device::new("alice@example.com", 1);
+        let asked = |covered| {
+            let operation = Operation::sign_stanza(statement(&device, covered), device.jid.clone()).unwrap();
+            let Operation::SignStanza(asked) = operation else { panic!("another operation") };
+            asked
+        };
+        let hashes = asked(Covered::Hashes(&[[1; 32]; 2]));
+        assert_eq!((hashes.jid(), hashes.device()), (&device.jid, device.id));
+        assert_eq!((hashes.kind(), hashes.sequence()), (StatementKind::Item, 1));
+        assert_eq!(hashes.audience().map(BareJid::as_str), Some("bob@example.org"));
+        assert_eq!((hashes.subject(), hashes.inner_id()), ("urn:xmpp:microblog:0", "1"));
+        assert_eq!((hashes.time(), hashes.expiry()), (now(), now()));
+        assert_eq!((hashes.covered(), hashes.xml()), (2, None));
+        let xml = asked(Covered::Opaque("<entry/>"));
+        assert_eq!((xml.covered(), xml.xml()), (0, Some("<entry/>")));
+        let jid = wire::encode(&spelled(&device.jid));
+        assert!(xml.signed_bytes().ends_with(&[xml.tbs(), &jid].concat()));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::identity::{
 };
 use crate::jid::BareJid;
 use crate::presence::{ADVERT_LABEL, AdvertTbs};
+use crate::signed::{SIGNED_LABEL, SignedTbs, StatementKind};
 use crate::suite::kdf::signed_bytes;
 use crate::wire;
 
@@ -224,6 +225,87 @@ impl SignAdvert {
     #[must_use]
     pub fn expiry(&self) -> Timestamp {
         self.content.expiry()
+    }
+}
+
+/// A request to sign a statement over a stanza, or an item of a pubsub node.
+#[derive(Clone)]
+pub struct SignStanza {
+    content: SignedTbs,
+    audience: Option<BareJid>,
+    jid: BareJid,
+    tbs: Vec<u8>,
+    to_sign: Vec<u8>,
+}
+
+signing!(SignStanza);
+
+impl SignStanza {
+    pub(crate) fn decode(tbs: Vec<u8>, jid: BareJid) -> Result<Self, Reason> {
+        let content = SignedTbs::decode(&tbs)?;
+        let audience = content.audience()?;
+        let to_sign = labelled(SIGNED_LABEL, &[&tbs, &wire::encode(&spelled(&jid))])?;
+        Ok(Self { content, audience, jid, tbs, to_sign })
+    }
+
+    /// What is stated.
+    #[must_use]
+    pub fn kind(&self) -> StatementKind {
+        self.content.kind()
+    }
+
+    /// The device.
+    #[must_use]
+    pub fn device(&self) -> u32 {
+        self.content.device()
+    }
+
+    /// The sequence, which rises with each statement of the device.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.content.sequence()
+    }
+
+    /// When it is said.
+    #[must_use]
+    pub fn time(&self) -> Timestamp {
+        self.content.time()
+    }
+
+    /// The time until which the statement is good.
+    #[must_use]
+    pub fn expiry(&self) -> Timestamp {
+        self.content.expiry()
+    }
+
+    /// To whom it is said; `None` is to anybody.
+    #[must_use]
+    pub fn audience(&self) -> Option<&BareJid> {
+        self.audience.as_ref()
+    }
+
+    /// The stanza's `type`, or the node of an item. Empty for a stanza without.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        self.content.subject()
+    }
+
+    /// The id of the stanza or item; empty if it has none.
+    #[must_use]
+    pub fn inner_id(&self) -> &str {
+        self.content.inner_id()
+    }
+
+    /// How many children are covered by a hash. What they are does not show.
+    #[must_use]
+    pub fn covered(&self) -> usize {
+        self.content.hashes().map_or(0, <[Digest]>::len)
+    }
+
+    /// What is said, as XML, if the statement carries it itself.
+    #[must_use]
+    pub fn xml(&self) -> Option<&str> {
+        self.content.opaque()
     }
 }
 

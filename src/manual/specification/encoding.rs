@@ -75,6 +75,7 @@
 //! | `device record` | device signing key | `RecordTBS` |
 //! | `one-time prekey` | device signing key | `PrekeyTBS` |
 //! | `advert` | device signing key | `AdvertTBS ‖ opaque jid<V>` |
+//! | `signed stanza` | device signing key | `SignedTBS ‖ opaque jid<V>` |
 //!
 //! A signed structure on the wire is `struct { T content; opaque signature<V>; }`. The signature is over the exact
 //! bytes of the content.

@@ -1,7 +1,7 @@
 //! The signed structures of accounts and devices.
 //!
 //! The account key signs certificates and the device list. The signing key of a device signs its record, its
-//! one-time prekeys and its adverts. All are `struct { T content; opaque signature<V>; }` with the labels of
+//! one-time prekeys, its adverts and its statements over stanzas. All are `struct { T content; opaque signature<V>; }` with the labels of
 //! [`encoding`](super::encoding).
 //!
 //! # Keys
@@ -128,3 +128,38 @@
 //! `alice@example.com`. JID and device must be those of the certificate that holds the signing key. Each is
 //! given to one asker, once. It has no time limit of its own; the giver keeps the private half for a while and
 //! then drops it.
+//!
+//! # Statement over a stanza
+//!
+//! ```text
+//! enum { message(1), presence(2), iq(3), item(4), (255) } StatementKind;
+//! enum { hashes(1), opaque(2), (255) } Form;
+//! struct {
+//!     uint8          version;          // 0
+//!     StatementKind  kind;
+//!     uint32         device;
+//!     uint64         sequence;
+//!     uint64         time;             // milliseconds
+//!     uint32         expiry;
+//!     opaque         audience<V>;      // a bare JID as prepared; empty: anybody
+//!     opaque         subject<V>;       // UTF-8: the stanza's type; the node of an item
+//!     opaque         inner_id<V>;      // UTF-8: the id of the stanza or item; empty: none
+//!     Form           form;
+//!     opaque         covered<V>;
+//! } SignedTBS;
+//! struct { SignedTBS content; opaque signature<V>; } Statement;
+//! ```
+//!
+//! The device signing key signs, under the label `signed stanza`, `SignedTBS ‖ opaque jid<V>` with the bare JID of its
+//! account, which is not sent. A statement cannot be denied.
+//!
+//! * The subject of a message without `type` is `normal`; an empty one is refused. That of another stanza without `type`
+//!   is empty.
+//! * `covered` in the form *hashes* is at most 64 digests of 32 bytes, one after the other. In the form *opaque* it is
+//!   at most 184,320 bytes of UTF-8: the XML of the children, which then stand nowhere else.
+//! * Subject and inner id have at most 2,047 bytes each, the statement with its signature 191,485.
+//! * The sequence rises with each statement of a device. The expiry must not be before the time.
+//!
+//! To verify a statement: take the device's certificate; compare its JID with the account that the stanza is of, and its
+//! device with the statement's; verify the signature; check the certificate's time. The times of the statement are
+//! checked apart, with a day of tolerance: what an archive gives may have expired.
