@@ -98,7 +98,7 @@ impl Encryption {
                     stream.write(stanza.as_str());
                     self.unacknowledged.push(id);
                 }
-                Effect::Pass => {
+                Effect::Pass | Effect::PassSigned { .. } => {
                     if let Some(stanza) = handed_in {
                         stream.write(stanza);
                     }

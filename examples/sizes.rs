@@ -1,7 +1,7 @@
 //! Prints what the protocol costs on the wire: `cargo run --release --example sizes`.
 //!
 //! Each line has a name, bytes, and a mark if a bound is exceeded. Names with `stanza`, and
-//! `typical`, are whole stanzas; the others are the protocol's element alone. `presence-500` is what
+//! `typical` or `presence-signed`, are whole stanzas; the others are the protocol's element alone. `presence-500` is what
 //! a log-in with 500 contacts online costs beside plain XMPP, adverts and iqs, each way: with all
 //! their keys `known`, or all `new`. Names with `iqs` are numbers of requests and not bytes.
 

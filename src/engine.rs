@@ -60,6 +60,10 @@ pub struct Config {
     pub padding: Padding,
     /// What servers are told about protected messages.
     pub hints: Hints,
+    /// Whether each broadcast presence is signed: whether one is there, show, status, priority and
+    /// capabilities. Whoever sees it can prove it to others, so it is off by default. A presence then
+    /// waits for the key agent, up to twenty seconds.
+    pub sign_presence: bool,
 }
 
 impl Config {
@@ -75,6 +79,7 @@ impl Config {
             least: Level::CLASSICAL,
             padding: Padding::default(),
             hints: Hints::default(),
+            sign_presence: false,
         })
     }
 }

@@ -14,7 +14,7 @@ use crate::identity::{
     MAX_RECORD, PrekeyTbs, RecordTbs, join, split,
 };
 use crate::jid::BareJid;
-use crate::presence::{AdvertIn, AdvertTbs, MAX_ADVERT};
+use crate::presence::{AdvertIn, AdvertTbs, MAX_ADVERT, PresenceMeaning};
 use crate::session::header::Header;
 use crate::session::{AwaitAa, AwaitEa, AwaitLegs, Flight, Payload, Session, SkippedBlock};
 use crate::signed::{MAX_SIGNED, SignedIn, SignedTbs};
@@ -36,6 +36,9 @@ pub fn stanza(data: &[u8]) {
         let written = write_stanza(&element);
         assert!(same(parse(&written), &element), "read, written and read again: another stanza");
         covered(&element);
+        if let Some(meaning) = PresenceMeaning::of(&element) {
+            assert_eq!(PresenceMeaning::decode(&meaning.encode()), Ok(meaning));
+        }
         assert_eq!(write_stanza(&element.into_owned()), written);
     }
     if let Ok(children) = parse_children(text) {
@@ -86,7 +89,7 @@ fn same<T: PartialEq>(read: Result<T, Malformed>, expected: &T) -> bool {
 }
 
 /// How many kinds of structures [`decoders`] knows; the first byte says which one follows.
-pub const DECODERS: u8 = 45;
+pub const DECODERS: u8 = 46;
 
 /// Every decoder of bytes: what it takes is encoded to the same bytes.
 pub fn decoders(data: &[u8]) {
@@ -181,7 +184,12 @@ pub fn decoders(data: &[u8]) {
         41 => key::<String>(bytes),
         42 => key::<(BareJid, u32)>(bytes),
         43 => key::<SessionKey>(bytes),
-        _ => statement(bytes),
+        44 => statement(bytes),
+        _ => {
+            if let Ok(meaning) = PresenceMeaning::decode(bytes) {
+                assert_eq!(meaning.encode(), bytes);
+            }
+        }
     }
 }
 

@@ -63,7 +63,7 @@
 //!                 stream.push(stanza.as_str().to_owned());
 //!                 acknowledged.push(id); // in a client: when the server has acknowledged it
 //!             }
-//!             Effect::Pass => {
+//!             Effect::Pass | Effect::PassSigned { .. } => {
 //!                 stream.extend(handed_in.map(str::to_owned));
 //!                 screen.extend(came.map(|stanza| format!("unprotected: {stanza}")));
 //!             }
@@ -239,6 +239,7 @@ pub use engine::{Command, Config, Contact, Engine, Input, Outlook, Pending, Subs
 pub use env::{Env, Timestamp};
 pub use error::{Error, Malformed, Misbehaviour, Misuse, Reason, Unreadable};
 pub use jid::{BareJid, InvalidJid};
+pub use presence::PresenceMeaning;
 pub use rand_core;
 pub use secret::Secret;
 pub use signed::StatementKind;

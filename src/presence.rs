@@ -1,5 +1,7 @@
 //! The advert in presence: that a device speaks this protocol, where its keys are, and a signature
-//! of both.
+//! of both; and, if the device wants it, of what the presence means.
+
+mod meaning;
 
 use core::fmt;
 use core::time::Duration;
@@ -15,6 +17,8 @@ use crate::identity::{
 use crate::jid::BareJid;
 use crate::suite::Suites;
 use crate::wire;
+
+pub use meaning::PresenceMeaning;
 
 /// What a device signs adverts as.
 pub(crate) const ADVERT_LABEL: &str = "advert";
@@ -33,7 +37,11 @@ pub(crate) const MAX_ADVERT: usize = 512;
 /// The only version there is.
 const VERSION: u8 = 0;
 
-/// What an advert says. The signature is over this and the bare JID.
+/// Flag: the signature is also over the meaning of the presence that the advert stands in.
+const COVERS: u8 = 1;
+
+/// What an advert says. The signature is over this, the bare JID and, with the flag, the digest of
+/// what the presence means.
 #[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]
 pub(crate) struct AdvertTbs {
     version: u8,
@@ -55,7 +63,13 @@ pub(crate) struct AdvertTbs {
 
 impl AdvertTbs {
     /// The advert of the device of `record`, with the record's suites and grease.
-    pub(crate) fn new(record: &DeviceRecord, list_version: u32, sequence: u32, now: Timestamp) -> Self {
+    pub(crate) fn new(
+        record: &DeviceRecord,
+        list_version: u32,
+        sequence: u32,
+        now: Timestamp,
+        covers: bool,
+    ) -> Self {
         Self {
             version: VERSION,
             device: record.certificate().device(),
@@ -65,7 +79,7 @@ impl AdvertTbs {
             record: *record.digest(),
             account: *record.certificate().account_digest(),
             list_version,
-            flags: 0,
+            flags: if covers { COVERS } else { 0 },
             extensions: Vec::new(),
         }
     }
@@ -106,6 +120,30 @@ impl AdvertTbs {
     pub(crate) fn account(&self) -> &Digest {
         &self.account
     }
+
+    /// Whether the signature is also over what the presence means.
+    pub(crate) fn covers(&self) -> bool {
+        self.flags & COVERS != 0
+    }
+
+    /// What is signed after the advert: the bare JID, and what the presence means if that is covered.
+    pub(crate) fn signed_with(&self, jid: &BareJid, meaning: Option<&Digest>) -> Result<Vec<u8>, Reason> {
+        let jid = wire::encode(&spelled(jid));
+        match (self.covers(), meaning) {
+            (false, _) => Ok(jid),
+            (true, Some(meaning)) => Ok([&jid, &meaning[..]].concat()),
+            // It is a signature of something else.
+            (true, None) => Err(Reason::Unauthentic),
+        }
+    }
+
+    /// Refuses an advert that is past its time, or too far ahead of it.
+    pub(crate) fn check_time(&self, now: Timestamp) -> Result<(), Reason> {
+        if self.expiry() > now.after(MAX_ADVERT_LIFE).after(TOLERANCE) {
+            return Err(Misbehaviour::Expired.into());
+        }
+        check_expiry(self.expiry, now)
+    }
 }
 
 fn check_version(bytes: &[u8]) -> Result<(), Reason> {
@@ -137,6 +175,11 @@ impl AdvertIn {
         Self::decode(&wire::from_base64(text, MAX_ADVERT)?)
     }
 
+    /// What it says, which nothing has vouched for.
+    pub(crate) fn content(&self) -> &AdvertTbs {
+        &self.content
+    }
+
     pub(crate) fn device(&self) -> u32 {
         self.content.device
     }
@@ -157,11 +200,13 @@ impl AdvertIn {
     }
 
     /// Verifies the advert, which must be of `jid`, name `record` and be valid now; and that the
-    /// record, which may have been verified long ago, still is.
+    /// record, which may have been verified long ago, still is. `meaning` is the digest of what the
+    /// presence around it means; an advert that does not cover it does not look at it.
     pub(crate) fn verify(
         self,
         jid: &BareJid,
         record: &DeviceRecord,
+        meaning: Option<&Digest>,
         suites: &Suites,
         now: Timestamp,
     ) -> Result<Advert, Reason> {
@@ -174,18 +219,25 @@ impl AdvertIn {
         {
             return Err(Misbehaviour::WrongSubject.into());
         }
-        let advert = self.verify_signature(jid, certificate.signing_key(), suites)?;
+        let advert = self.verify_signature(jid, certificate.signing_key(), meaning, suites)?;
         record.check_time(now)?;
-        advert.check_time(now)?;
+        advert.content.check_time(now)?;
         Ok(advert)
     }
 
-    fn verify_signature(self, jid: &BareJid, key: &PublicKey, suites: &Suites) -> Result<Advert, Reason> {
+    fn verify_signature(
+        self,
+        jid: &BareJid,
+        key: &PublicKey,
+        meaning: Option<&Digest>,
+        suites: &Suites,
+    ) -> Result<Advert, Reason> {
         let Self { content, exact, signature } = self;
-        let jid = wire::encode(&spelled(jid));
-        key.verify(suites, ADVERT_LABEL, &[&exact, &jid], &signature)?;
+        let with = content.signed_with(jid, meaning)?;
+        key.verify(suites, ADVERT_LABEL, &[&exact, &with], &signature)?;
         let bytes = join(&exact, &signature);
-        Ok(Advert { content, bytes })
+        let meaning = meaning.copied().filter(|_| content.covers());
+        Ok(Advert { content, meaning, bytes })
     }
 }
 
@@ -193,6 +245,8 @@ impl AdvertIn {
 #[derive(Clone)]
 pub(crate) struct Advert {
     content: AdvertTbs,
+    /// The digest of what the presence means, if the signature covers it.
+    meaning: Option<Digest>,
     bytes: Vec<u8>,
 }
 
@@ -204,24 +258,10 @@ impl Advert {
         signature: &[u8],
         jid: &BareJid,
         key: &PublicKey,
+        meaning: Option<&Digest>,
         suites: &Suites,
     ) -> Result<Self, Reason> {
-        AdvertIn::decode(&join(tbs, signature))?.verify_signature(jid, key, suites)
-    }
-
-    /// Takes the bytes of a verified advert back from our own store.
-    #[cfg(test)]
-    pub(crate) fn from_store(bytes: &[u8]) -> Result<Self, wire::Undecodable> {
-        let AdvertIn { content, .. } = AdvertIn::decode(bytes).map_err(|_| wire::Undecodable)?;
-        Ok(Self { content, bytes: bytes.to_vec() })
-    }
-
-    /// Refuses an advert that is past its time, or too far ahead of it.
-    pub(crate) fn check_time(&self, now: Timestamp) -> Result<(), Reason> {
-        if self.expiry() > now.after(MAX_ADVERT_LIFE).after(TOLERANCE) {
-            return Err(Misbehaviour::Expired.into());
-        }
-        check_expiry(self.content.expiry, now)
+        AdvertIn::decode(&join(tbs, signature))?.verify_signature(jid, key, meaning, suites)
     }
 
     /// The element to put into presence.
@@ -235,6 +275,11 @@ impl Advert {
         &self.bytes
     }
 
+    /// The digest of what the presence means, if the signature covers it.
+    pub(crate) fn meaning(&self) -> Option<&Digest> {
+        self.meaning.as_ref()
+    }
+
     pub(crate) fn device(&self) -> u32 {
         self.content.device
     }
@@ -243,6 +288,7 @@ impl Advert {
         self.content.sequence
     }
 
+    #[cfg(test)]
     pub(crate) fn expiry(&self) -> Timestamp {
         self.content.expiry()
     }
@@ -274,21 +320,32 @@ mod tests {
 
     const DAY: u32 = 24 * 60 * 60;
 
+    const MEANING: Digest = [7; 32];
+
+    fn tbs(record: &DeviceRecord) -> AdvertTbs {
+        AdvertTbs::new(record, 4, 9, now(), false)
+    }
+
     fn signed(device: &Device, tbs: &AdvertTbs) -> Vec<u8> {
-        let (tbs, jid) = (tbs.encode(), wire::encode(&spelled(&device.jid)));
-        let signature = device.signature(ADVERT_LABEL, &[&tbs, &jid]);
+        let (with, tbs) = (tbs.signed_with(&device.jid, Some(&MEANING)).unwrap(), tbs.encode());
+        let signature = device.signature(ADVERT_LABEL, &[&tbs, &with]);
         join(&tbs, &signature)
     }
 
     fn verify(bytes: &[u8], record: &DeviceRecord) -> Result<Advert, Reason> {
-        AdvertIn::decode(bytes)?.verify(record.certificate().jid(), record, &Suites::default(), now())
+        verify_in(bytes, record, Some(&MEANING))
+    }
+
+    fn verify_in(bytes: &[u8], record: &DeviceRecord, meaning: Option<&Digest>) -> Result<Advert, Reason> {
+        let (jid, suites) = (record.certificate().jid(), Suites::default());
+        AdvertIn::decode(bytes)?.verify(jid, record, meaning, &suites, now())
     }
 
     #[test]
     fn round_trip_and_size() {
         let device = Device::new("alice@example.com", 1);
         let record = device.record();
-        let bytes = signed(&device, &AdvertTbs::new(&record, 4, 9, now()));
+        let bytes = signed(&device, &tbs(&record));
         assert_eq!(bytes.len(), 158);
         let advert = verify(&bytes, &record).unwrap();
         assert_eq!(advert.bytes(), bytes);
@@ -301,21 +358,21 @@ mod tests {
         let seen = AdvertIn::from_text(text.strip_suffix("</e2e>").unwrap()).ok().unwrap();
         assert_eq!((seen.device(), seen.sequence(), seen.list_version()), (device.id, 9, 4));
         assert_eq!(seen.record_digest(), record.digest());
-        assert_eq!(Advert::from_store(&bytes).unwrap().expiry(), Timestamp::from_secs(NOW + 7 * DAY));
+        assert_eq!(advert.expiry(), Timestamp::from_secs(NOW + 7 * DAY));
         let (content, signature) = bytes.split_at(bytes.len() - 66);
         let suites = Suites::default();
         let key = record.certificate().signing_key();
-        let issued = Advert::issue(content, &signature[2..], &device.jid, key, &suites).unwrap();
+        let issued = Advert::issue(content, &signature[2..], &device.jid, key, None, &suites).unwrap();
         assert_eq!(issued.bytes(), bytes);
         let bob = BareJid::parse("bob@example.com").unwrap();
-        assert!(Advert::issue(content, &signature[2..], &bob, key, &suites).is_err());
+        assert!(Advert::issue(content, &signature[2..], &bob, key, None, &suites).is_err());
     }
 
     #[test]
     fn nothing_damaged_is_accepted() {
         let device = Device::new("alice@example.com", 1);
         let record = device.record();
-        let bytes = signed(&device, &AdvertTbs::new(&record, 4, 9, now()));
+        let bytes = signed(&device, &tbs(&record));
         for bytes in damaged(&bytes) {
             assert!(verify(&bytes, &record).is_err());
         }
@@ -327,11 +384,11 @@ mod tests {
     fn of_its_account_device_and_record_only() {
         let (alice, bob) = (Device::new("alice@example.com", 1), Device::new("bob@example.com", 2));
         let (record, of_bob) = (alice.record(), bob.record());
-        let good = AdvertTbs::new(&record, 4, 9, now());
+        let good = tbs(&record);
         let wrong = Some(Misbehaviour::WrongSubject.into());
         assert_eq!(verify(&signed(&alice, &good), &of_bob).err(), wrong);
         let decoded = AdvertIn::decode(&signed(&alice, &good)).ok().unwrap();
-        assert_eq!(decoded.verify(&bob.jid, &record, &Suites::default(), now()).err(), wrong);
+        assert_eq!(decoded.verify(&bob.jid, &record, None, &Suites::default(), now()).err(), wrong);
         let refused = |change: fn(&mut AdvertTbs)| {
             let mut tbs = good.clone();
             change(&mut tbs);
@@ -348,11 +405,34 @@ mod tests {
     }
 
     #[test]
+    fn covers_what_the_presence_means() {
+        let device = Device::new("alice@example.com", 1);
+        let record = device.record();
+        let covering = AdvertTbs::new(&record, 4, 9, now(), true);
+        let bytes = signed(&device, &covering);
+        assert_eq!(bytes.len(), 158);
+        assert_eq!(verify(&bytes, &record).unwrap().meaning(), Some(&MEANING));
+        let refused = Some(Reason::Unauthentic);
+        assert_eq!(verify_in(&bytes, &record, None).err(), refused);
+        assert_eq!(verify_in(&bytes, &record, Some(&[8; 32])).err(), refused);
+        for bytes in damaged(&bytes) {
+            assert!(verify(&bytes, &record).is_err());
+        }
+        // The flag alone, or the digest alone, is another signature.
+        let plain = tbs(&record).encode();
+        let (content, signature) = bytes.split_at(bytes.len() - 66);
+        assert_eq!(verify(&[&plain, signature].concat(), &record).err(), refused);
+        let other = signed(&device, &tbs(&record));
+        assert_eq!(verify(&other, &record).unwrap().meaning(), None);
+        assert_eq!(verify(&[content, &other[content.len()..]].concat(), &record).err(), refused);
+    }
+
+    #[test]
     fn neither_old_nor_for_ever() {
         let device = Device::new("alice@example.com", 1);
         let record = device.record();
         let at = |expiry| {
-            let tbs = AdvertTbs { expiry, ..AdvertTbs::new(&record, 4, 9, now()) };
+            let tbs = AdvertTbs { expiry, ..tbs(&record) };
             verify(&signed(&device, &tbs), &record).map(drop)
         };
         let expired = Err(Misbehaviour::Expired.into());
@@ -368,9 +448,9 @@ mod tests {
         let device = Device::new("alice@example.com", 1);
         let record = device.record();
         let later = Timestamp::from_secs(NOW + 500_000 + DAY + 1);
-        let bytes = signed(&device, &AdvertTbs::new(&record, 4, 9, later));
+        let bytes = signed(&device, &AdvertTbs::new(&record, 4, 9, later, false));
         let advert = AdvertIn::decode(&bytes).ok().unwrap();
-        let refused = advert.verify(&device.jid, &record, &Suites::default(), later).err();
+        let refused = advert.verify(&device.jid, &record, None, &Suites::default(), later).err();
         assert_eq!(refused, Some(Misbehaviour::Expired.into()));
     }
 }

@@ -152,6 +152,15 @@ pub enum Effect {
     Notify(Event),
     /// Use the stanza handed in, as it is, and not under this protocol's protection.
     Pass,
+    /// [`Pass`](Self::Pass), for a presence that came; and what it means was signed by this device:
+    /// whether its sender is there, show, status, priority and capabilities (XEP-0115). All else in
+    /// it, the resource too, is only what servers say.
+    PassSigned {
+        /// The account.
+        peer: BareJid,
+        /// The device.
+        device: u32,
+    },
     /// Send these bytes.
     Send {
         /// To be given back with [`Input::Acknowledged`].

@@ -272,10 +272,10 @@ mod tests {
         let record = signature(&agent, Operation::sign_record(tbs.clone()).unwrap());
         let record = DeviceRecord::issue(&tbs, &record, &suites).unwrap();
 
-        let tbs = AdvertTbs::new(&record, 1, 1, now()).encode();
-        let advert = signature(&agent, Operation::sign_advert(tbs.clone(), jid()).unwrap());
-        assert!(Advert::issue(&tbs, &advert, &jid(), identity.signing_key(), &suites).is_ok());
-        assert!(Advert::issue(&tbs, &[0; 64], &jid(), identity.signing_key(), &suites).is_err());
+        let tbs = AdvertTbs::new(&record, 1, 1, now(), false).encode();
+        let advert = signature(&agent, Operation::sign_advert(tbs.clone(), jid(), None).unwrap());
+        assert!(Advert::issue(&tbs, &advert, &jid(), identity.signing_key(), None, &suites).is_ok());
+        assert!(Advert::issue(&tbs, &[0; 64], &jid(), identity.signing_key(), None, &suites).is_err());
 
         let key = PublicKey::new(X25519.id(), &prekey);
         let of = |id| PrekeyTbs::new(&jid(), 5, id, PrekeyKind::Agreement, key.clone()).encode();
@@ -308,7 +308,7 @@ mod tests {
             Operation::certify_device(other.certificate_tbs().encode()),
             Operation::sign_device_list(ListTbs::new(&jid(), &other.account(), 1, vec![], false).encode()),
             Operation::sign_record(other.record_tbs().encode()),
-            Operation::sign_advert(AdvertTbs::new(&other.record(), 1, 1, now()).encode(), jid()),
+            Operation::sign_advert(AdvertTbs::new(&other.record(), 1, 1, now(), false).encode(), jid(), None),
         ];
         for operation in operations {
             assert_eq!(ask(&agent, operation.unwrap()).err(), Some(AgentRefusal::NotOurs));

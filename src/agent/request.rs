@@ -9,6 +9,7 @@ use crate::agent::{
 use crate::error::{Malformed, Reason};
 use crate::identity::{account_of, spelled};
 use crate::jid::BareJid;
+use crate::presence::PresenceMeaning;
 use crate::suite::SuiteId;
 use crate::wire::{self, Bytes};
 
@@ -64,9 +65,9 @@ enum WireOperation {
     SignDeviceList(Bytes),
     #[tls_codec(discriminant = 3)]
     SignRecord(Bytes),
-    /// The advert and the bare JID.
+    /// The advert, the bare JID, and what the presence means: empty if that is not covered.
     #[tls_codec(discriminant = 4)]
-    SignAdvert(Bytes, Bytes),
+    SignAdvert(Bytes, Bytes, Bytes),
     #[tls_codec(discriminant = 5)]
     SignPrekeys(Vec<Bytes>),
     #[tls_codec(discriminant = 6)]
@@ -109,7 +110,8 @@ impl AgentRequest {
             Operation::SignDeviceList(asked) => WireOperation::SignDeviceList(bytes(asked.tbs())),
             Operation::SignRecord(asked) => WireOperation::SignRecord(bytes(asked.tbs())),
             Operation::SignAdvert(asked) => {
-                WireOperation::SignAdvert(bytes(asked.tbs()), spelled(asked.jid()))
+                let meaning = asked.presence().map(PresenceMeaning::encode).unwrap_or_default();
+                WireOperation::SignAdvert(bytes(asked.tbs()), spelled(asked.jid()), meaning.into())
             }
             Operation::SignPrekeys(asked) => WireOperation::SignPrekeys(asked.tbs().map(bytes).collect()),
             Operation::Agree { suite, legs } => WireOperation::Agree(suite.0, legs.clone()),
@@ -134,8 +136,10 @@ impl AgentRequest {
             WireOperation::CertifyDevice(tbs) => Operation::certify_device(tbs.into()),
             WireOperation::SignDeviceList(tbs) => Operation::sign_device_list(tbs.into()),
             WireOperation::SignRecord(tbs) => Operation::sign_record(tbs.into()),
-            WireOperation::SignAdvert(tbs, jid) => {
-                account_of(&jid).and_then(|jid| Operation::sign_advert(tbs.into(), jid))
+            WireOperation::SignAdvert(tbs, jid, meaning) => {
+                let meaning = Some(meaning.as_slice()).filter(|meaning| !meaning.is_empty());
+                let meaning = meaning.map(PresenceMeaning::decode).transpose();
+                account_of(&jid).and_then(|jid| Operation::sign_advert(tbs.into(), jid, meaning?))
             }
             WireOperation::SignPrekeys(all) => {
                 Operation::sign_prekeys(all.into_iter().map(Into::into).collect())
@@ -165,9 +169,13 @@ impl Operation {
         SignRecord::decode(tbs).map(Self::SignRecord)
     }
 
-    /// `tbs` is the encoding of an `AdvertTbs`; `jid` is signed with it.
-    pub(crate) fn sign_advert(tbs: Vec<u8>, jid: BareJid) -> Result<Self, Reason> {
-        SignAdvert::decode(tbs, jid).map(Self::SignAdvert)
+    /// `tbs` is the encoding of an `AdvertTbs`; `jid` is signed with it, and `meaning` if it says so.
+    pub(crate) fn sign_advert(
+        tbs: Vec<u8>,
+        jid: BareJid,
+        meaning: Option<PresenceMeaning>,
+    ) -> Result<Self, Reason> {
+        SignAdvert::decode(tbs, jid, meaning).map(Self::SignAdvert)
     }
 
     /// Each of `tbs` is the encoding of a `PrekeyTbs`, all of one device.
@@ -211,6 +219,7 @@ mod tests {
     use crate::identity::{ListTbs, PrekeyKind, PrekeyTbs, PublicKey};
     use crate::presence::AdvertTbs;
     use crate::signed::{Covered, SignedTbs, Statement, StatementKind};
+    use crate::stanza::parse;
     use crate::suite::AlgorithmId;
 
     fn all(device: &Device) -> [Vec<u8>; 6] {
@@ -220,7 +229,7 @@ mod tests {
             device.certificate_tbs().encode(),
             list.encode(),
             device.record_tbs().encode(),
-            AdvertTbs::new(&device.record(), 1, 1, now()).encode(),
+            AdvertTbs::new(&device.record(), 1, 1, now(), false).encode(),
             PrekeyTbs::new(&device.jid, device.id, 1, PrekeyKind::Agreement, key).encode(),
             statement(device, Covered::Hashes(&[[1; 32]; 2])),
         ]
@@ -243,10 +252,19 @@ mod tests {
             0 => Operation::certify_device(tbs),
             1 => Operation::sign_device_list(tbs),
             2 => Operation::sign_record(tbs),
-            3 => Operation::sign_advert(tbs, jid.clone()),
+            3 => Operation::sign_advert(tbs, jid.clone(), None),
             4 => Operation::sign_prekeys(vec![tbs]),
             _ => Operation::sign_stanza(tbs, jid.clone()),
         }
+    }
+
+    fn meaning() -> PresenceMeaning {
+        PresenceMeaning::of(&parse("<presence><show>away</show></presence>").unwrap()).unwrap()
+    }
+
+    fn covering(device: &Device, meaning: Option<PresenceMeaning>) -> Result<Operation, Reason> {
+        let tbs = AdvertTbs::new(&device.record(), 1, 1, now(), true).encode();
+        Operation::sign_advert(tbs, device.jid.clone(), meaning)
     }
 
     #[test]
@@ -274,6 +292,7 @@ mod tests {
         for (kind, tbs) in all(&device).into_iter().enumerate() {
             operations.push(operation(kind, tbs, &device.jid).unwrap());
         }
+        operations.push(covering(&device, Some(meaning())).unwrap());
         for operation in operations {
             let bytes = AgentRequest::new(9, operation).to_bytes();
             let again = AgentRequest::from_bytes(&bytes).unwrap();
@@ -296,6 +315,19 @@ mod tests {
         assert_eq!((asked.jid().as_str(), asked.device()), ("alice@example.com", device.id));
         assert_eq!((asked.account_digest(), asked.serial()), (device.account().digest(), 1));
         assert!(asked.signed_bytes().ends_with(asked.tbs()));
+    }
+
+    #[test]
+    fn an_advert_comes_with_what_it_covers() {
+        let device = Device::new("alice@example.com", 1);
+        let Ok(Operation::SignAdvert(asked)) = covering(&device, Some(meaning())) else {
+            panic!("another operation");
+        };
+        assert_eq!(asked.presence().map(PresenceMeaning::show), Some("away"));
+        assert!(asked.signed_bytes().ends_with(&meaning().digest()));
+        assert!(covering(&device, None).is_err());
+        let plain = AdvertTbs::new(&device.record(), 1, 1, now(), false).encode();
+        assert!(Operation::sign_advert(plain, device.jid.clone(), Some(meaning())).is_err());
     }
 
     #[test]

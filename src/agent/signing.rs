@@ -11,7 +11,7 @@ use crate::identity::{
     RECORD_LABEL, RecordTbs, account_of, spelled,
 };
 use crate::jid::BareJid;
-use crate::presence::{ADVERT_LABEL, AdvertTbs};
+use crate::presence::{ADVERT_LABEL, AdvertTbs, PresenceMeaning};
 use crate::signed::{SIGNED_LABEL, SignedTbs, StatementKind};
 use crate::suite::kdf::signed_bytes;
 use crate::wire;
@@ -195,6 +195,7 @@ impl SignRecord {
 #[derive(Clone)]
 pub struct SignAdvert {
     pub(crate) content: AdvertTbs,
+    meaning: Option<Box<PresenceMeaning>>,
     jid: BareJid,
     tbs: Vec<u8>,
     to_sign: Vec<u8>,
@@ -203,10 +204,25 @@ pub struct SignAdvert {
 signing!(SignAdvert);
 
 impl SignAdvert {
-    pub(crate) fn decode(tbs: Vec<u8>, jid: BareJid) -> Result<Self, Reason> {
+    pub(crate) fn decode(
+        tbs: Vec<u8>,
+        jid: BareJid,
+        meaning: Option<PresenceMeaning>,
+    ) -> Result<Self, Reason> {
         let content = AdvertTbs::decode(&tbs)?;
-        let to_sign = labelled(ADVERT_LABEL, &[&tbs, &wire::encode(&spelled(&jid))])?;
-        Ok(Self { content, jid, tbs, to_sign })
+        if content.covers() != meaning.is_some() {
+            return Err(Malformed::Encoding.into());
+        }
+        let digest = meaning.as_ref().map(PresenceMeaning::digest);
+        let with = content.signed_with(&jid, digest.as_ref())?;
+        let to_sign = labelled(ADVERT_LABEL, &[&tbs, &with])?;
+        Ok(Self { content, meaning: meaning.map(Box::new), jid, tbs, to_sign })
+    }
+
+    /// What the presence means, if that is signed with the advert. It cannot be denied afterwards.
+    #[must_use]
+    pub fn presence(&self) -> Option<&PresenceMeaning> {
+        self.meaning.as_deref()
     }
 
     /// The device.

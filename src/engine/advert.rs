@@ -3,11 +3,11 @@
 use crate::NS;
 use crate::engine::draft::{Done, Draft};
 use crate::engine::own::{HOLD, PRESENCE_INTERVAL};
-use crate::engine::records::{Pending, Resource};
+use crate::engine::records::{Device, Pending, Resource};
 use crate::error::{Error, Malformed, Misbehaviour, Misuse, Reason};
-use crate::identity::{DeviceRecord, digest};
+use crate::identity::{DeviceRecord, Digest, digest};
 use crate::jid::{Address, BareJid};
-use crate::presence::{ADVERT_LIFE, Advert, AdvertIn, MAX_ADVERT};
+use crate::presence::{ADVERT_LIFE, Advert, AdvertIn, MAX_ADVERT, PresenceMeaning};
 use crate::stanza::{Element, MAX_STANZA, Node, parse, write_stanza};
 use crate::step::{Coverage, Effect, Event, Token, Waiting};
 use crate::wire::from_base64;
@@ -24,12 +24,17 @@ const MAX_PENDING: usize = 8;
 impl Draft<'_> {
     /// Presence of the application's own. Only broadcast presence carries the advert.
     pub(super) fn outgoing_presence(&mut self, element: &Element<'_>, token: Token) -> Done {
-        if element.attr("to").is_some() || self.own()?.left {
+        let own = self.own()?;
+        if element.attr("to").is_some() || own.left {
             self.effects.push(Effect::Pass);
             return Ok(());
         }
+        let seen = own.connected && !own.presence.is_empty();
+        let meaning = if self.config.sign_presence { PresenceMeaning::of(element) } else { None };
         match element.attr("type") {
             None => {}
+            // Those who saw one come are told, signed, that one goes.
+            Some("unavailable") if seen && meaning.is_some() => {}
             Some("unavailable") => {
                 self.own_mut()?.presence.clear();
                 self.effects.push(Effect::Pass);
@@ -48,6 +53,7 @@ impl Draft<'_> {
         }
         let own = self.own_mut()?;
         own.presence = presence;
+        own.presence_meaning = meaning.map(|meaning| meaning.digest());
         own.presence_advert = 0;
         let replaced = own.held.replace(token.0);
         own.held_until = until;
@@ -57,16 +63,27 @@ impl Draft<'_> {
             self.effects.push(Effect::Failed { token: Token(replaced), why });
         }
         if !self.advert_ready()? {
-            self.effects.push(Effect::Waiting { token, why: Waiting::Publication });
+            let own = self.own()?;
+            let signed = own.presence_meaning.is_some() && own.is_published();
+            let why = if signed { Waiting::Agent } else { Waiting::Publication };
+            self.effects.push(Effect::Waiting { token, why });
         }
         self.unsettled = true;
         Ok(())
     }
 
+    /// Which meaning of a presence the advert has to cover.
+    pub(super) fn covered(&self) -> Result<Option<Digest>, Error> {
+        Ok(if self.config.sign_presence { self.own()?.presence_meaning } else { None })
+    }
+
     /// Whether there is an advert that peers will take for a good while.
     fn advert_ready(&self) -> Result<bool, Error> {
         let own = self.own()?;
-        Ok(own.connected && !own.advert.is_empty() && self.now < own.readvertise_at.after(ADVERT_LIFE / 4))
+        Ok(own.connected
+            && !own.advert.is_empty()
+            && own.advert_meaning == self.covered()?
+            && self.now < own.readvertise_at.after(ADVERT_LIFE / 4))
     }
 
     /// Sends the presence that was held, or the last one again with a new advert.
@@ -98,6 +115,10 @@ impl Draft<'_> {
         own.presence_sent = now;
         own.presence_advert = advert;
         own.held = None;
+        if element.attr("type").is_some() {
+            // One is gone.
+            own.presence.clear();
+        }
         self.send(write_stanza(&element), held)?;
         if let Some(token) = held {
             self.effects.push(Effect::Sent { token, coverage: Coverage::default() });
@@ -108,21 +129,23 @@ impl Draft<'_> {
     /// Presence of somebody else. It always passes: its advert is for the engine, the rest is the
     /// application's.
     pub(super) fn received_presence(&mut self, element: &Element<'_>) -> Done {
-        let result = match element.attr("from").map(Address::parse) {
+        let mut pass = Effect::Pass;
+        match element.attr("from").map(Address::parse) {
             Some(Ok(Address { bare, resource: Some(resource) })) => {
-                self.presence_of(&bare, &resource, element)?.map_err(|reason| (bare, reason))
+                match self.presence_of(&bare, &resource, element)? {
+                    Ok(None) => {}
+                    Ok(Some(device)) => pass = Effect::PassSigned { peer: bare, device },
+                    Err(reason) => self.reject(Some(&bare), reason),
+                }
             }
             // From a bare JID comes no availability (RFC 6121, section 4.2.2).
-            Some(Ok(_)) | None => Ok(()),
+            Some(Ok(_)) | None => {}
             Some(Err(_)) => {
                 self.reject(None, Malformed::Jid);
                 return Ok(());
             }
-        };
-        if let Err((peer, reason)) = result {
-            self.reject(Some(&peer), reason);
         }
-        self.effects.push(Effect::Pass);
+        self.effects.push(pass);
         Ok(())
     }
 
@@ -142,73 +165,110 @@ impl Draft<'_> {
         Ok(())
     }
 
+    /// Takes note of a presence. The device, if it has signed what the presence means.
     fn presence_of(
         &mut self,
         jid: &BareJid,
         resource: &str,
         element: &Element<'_>,
-    ) -> Result<Result<(), Reason>, Error> {
+    ) -> Result<Result<Option<u32>, Reason>, Error> {
         let own = self.own()?;
         if *jid == own.jid && resource == own.resource {
-            return Ok(Ok(()));
+            return Ok(Ok(None));
         }
         let connection = own.connection;
-        match element.attr("type") {
-            None => {}
-            Some("unavailable") => {
-                // Server-made; it never counts as stripping.
-                if self
-                    .contact(jid)?
-                    .is_some_and(|contact| contact.resources.iter().any(|r| r.name == resource))
-                {
-                    self.contact_mut(jid)?.resources.retain(|known| known.name != resource);
-                }
-                return Ok(Ok(()));
-            }
-            Some(_) => return Ok(Ok(())),
+        let available = match element.attr("type") {
+            None => true,
+            Some("unavailable") => false,
+            Some(_) => return Ok(Ok(None)),
+        };
+        if !available
+            && self
+                .contact(jid)?
+                .is_some_and(|contact| contact.resources.iter().any(|known| known.name == resource))
+        {
+            self.contact_mut(jid)?.resources.retain(|known| known.name != resource);
         }
-        let advert = element.child(NS, "e2e").map(|child| from_base64(&child.text(), MAX_ADVERT));
-        let advert = match advert {
-            None => {
-                return self.presence_without(jid, resource, connection).map(Ok);
+        let bytes = match element.child(NS, "e2e").map(|child| from_base64(&child.text(), MAX_ADVERT)) {
+            None if available => {
+                return Ok(Ok(self.presence_without(jid, resource, connection).map(|()| None)?));
             }
+            // Server-made; it never counts as stripping.
+            None => return Ok(Ok(None)),
             Some(Err(_)) => return Ok(Err(Malformed::Encoding.into())),
             Some(Ok(bytes)) => bytes,
         };
-        let unverified = match AdvertIn::decode(&advert) {
-            Ok(unverified) => unverified,
+        let advert = match AdvertIn::decode(&bytes) {
+            Ok(advert) => advert,
             Err(reason) => return Ok(Err(reason)),
         };
-        if !self.state.contacts.contains(jid) && self.state.contacts.len() >= MAX_CONTACTS {
-            return Ok(Err(Misbehaviour::TooMuch.into()));
-        }
-        let device = unverified.device();
-        self.remember_resource(jid, resource, device, connection)?;
-        let known = match self.device(jid, device)? {
-            Some(known) if known.advert_digest == digest(&advert) => return Ok(Ok(())),
-            Some(known)
-                if !known.record.as_slice().is_empty()
-                    && known.record_digest == *unverified.record_digest() =>
-            {
-                Some(DeviceRecord::from_store(known.record.as_slice()).map_err(|_| Misuse::Record)?)
-            }
-            _ => None,
+        let meaning = match advert.content().covers().then(|| PresenceMeaning::of(element)) {
+            None => None,
+            Some(Some(meaning)) => Some(meaning.digest()),
+            // Nothing that a device signs.
+            Some(None) => return Ok(Err(Reason::Unauthentic)),
         };
-        if let Some(record) = known {
-            return match unverified.verify(jid, &record, &self.config.suites, self.now) {
-                Ok(advert) => self.take_advert(jid, &record, &advert),
-                Err(reason) => Ok(Err(reason)),
-            };
+        if !available && meaning.is_none() {
+            return Ok(Ok(None));
         }
-        let bytes = advert.into();
+        if available {
+            if !self.state.contacts.contains(jid) && self.state.contacts.len() >= MAX_CONTACTS {
+                return Ok(Err(Misbehaviour::TooMuch.into()));
+            }
+            self.remember_resource(jid, resource, advert.device(), connection)?;
+        }
+        match self.device(jid, advert.device())? {
+            Some(known) if known.advert_digest == digest(&bytes) => {
+                Ok(self.shown_again(known, &advert, meaning.as_ref()))
+            }
+            Some(known)
+                if !known.record.as_slice().is_empty() && known.record_digest == *advert.record_digest() =>
+            {
+                let record = DeviceRecord::from_store(known.record.as_slice()).map_err(|_| Misuse::Record)?;
+                match advert.verify(jid, &record, meaning.as_ref(), &self.config.suites, self.now) {
+                    Ok(advert) => self.take_advert(jid, &record, &advert),
+                    Err(reason) => Ok(Err(reason)),
+                }
+            }
+            // What a device that is not known says of its absence is not worth a fetch.
+            _ if !available => Ok(Ok(None)),
+            _ => {
+                let (device, resource) = (advert.device(), resource.to_owned());
+                let advert = bytes.into();
+                let pending = Pending { resource, device, advert, meaning, asked: false };
+                self.advert_pending(jid, pending).map(|()| Ok(None))
+            }
+        }
+    }
+
+    /// An advert that has been verified, in a presence that may be another. The device, if it has
+    /// signed that.
+    fn shown_again(
+        &self,
+        known: &Device,
+        advert: &AdvertIn,
+        meaning: Option<&Digest>,
+    ) -> Result<Option<u32>, Reason> {
+        if meaning.is_none() {
+            return Ok(None);
+        }
+        if known.advert_meaning.as_ref() != meaning {
+            return Err(Reason::Unauthentic);
+        }
+        advert.content().check_time(self.now)?;
+        Ok(known.is_good(self.now).then_some(advert.device()))
+    }
+
+    /// Keeps an advert until its record is there.
+    fn advert_pending(&mut self, jid: &BareJid, pending: Pending) -> Done {
         let mut full = false;
         let contact = self.contact_mut(jid)?;
-        contact.pending.retain(|pending| pending.device != device);
+        contact.pending.retain(|other| other.device != pending.device);
         if contact.pending.len() >= MAX_PENDING {
             contact.pending.remove(0);
             full = true;
         }
-        contact.pending.push(Pending { resource: resource.to_owned(), device, advert: bytes, asked: false });
+        contact.pending.push(pending);
         contact.wanted = true;
         if !contact.fetching {
             contact.tried = 0;
@@ -216,8 +276,7 @@ impl Draft<'_> {
         if full {
             self.reject(Some(jid), Misbehaviour::TooMuch);
         }
-        self.pursue(jid)?;
-        Ok(Ok(()))
+        self.pursue(jid)
     }
 
     /// An available presence without advert.
@@ -260,29 +319,33 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// Takes a verified advert: the account is sticky from now on.
+    /// Takes a verified advert: the account is sticky from now on. The device, if the advert is its
+    /// newest and says what the presence means.
     pub(super) fn take_advert(
         &mut self,
         jid: &BareJid,
         record: &DeviceRecord,
         advert: &Advert,
-    ) -> Result<Result<(), Reason>, Error> {
+    ) -> Result<Result<Option<u32>, Reason>, Error> {
         let device = advert.device();
+        let now = self.now;
         let key = *record.certificate().account_digest();
-        let Some(known) = self.state.devices.get_mut(&(jid.clone(), device))? else { return Ok(Ok(())) };
+        let Some(known) = self.state.devices.get_mut(&(jid.clone(), device))? else { return Ok(Ok(None)) };
+        let signed = (advert.meaning().is_some() && known.is_good(now)).then_some(device);
         let bytes = digest(advert.bytes());
         if advert.sequence() < known.advert_sequence {
             // Presence is delayed and merged by servers.
-            return Ok(Ok(()));
+            return Ok(Ok(None));
         }
         if advert.sequence() == known.advert_sequence && known.advert_sequence != 0 {
             if known.advert_digest == bytes {
-                return Ok(Ok(()));
+                return Ok(Ok(signed));
             }
             return Ok(Err(Misbehaviour::Equivocation.into()));
         }
         known.advert_sequence = advert.sequence();
         known.advert_digest = bytes;
+        known.advert_meaning = advert.meaning().copied();
         let shrank = record
             .suites()
             .iter()
@@ -309,6 +372,6 @@ impl Draft<'_> {
             self.notify(Event::Encrypts { peer: jid.clone(), digest: key });
         }
         self.pursue(jid)?;
-        Ok(Ok(()))
+        Ok(Ok(signed))
     }
 }

@@ -9,7 +9,7 @@ use crate::engine::records::{Ask, Purpose};
 use crate::error::{Error, Misuse};
 use crate::identity::{DeviceCertificate, DeviceList, DeviceRecord, OneTimePrekey};
 use crate::jid::BareJid;
-use crate::presence::{ADVERT_LIFE, Advert};
+use crate::presence::{ADVERT_LIFE, Advert, PresenceMeaning};
 use crate::step::{Effect, Event};
 use crate::wire::to_base64;
 
@@ -95,8 +95,10 @@ impl Draft<'_> {
                 Ok(true)
             }
             (Purpose::Advert, Answer::Signature(signature)) => {
+                let Operation::SignAdvert(asked) = operation else { return Ok(false) };
+                let meaning = asked.presence().map(PresenceMeaning::digest);
                 let (account, key) = (&self.own()?.jid, self.config.identity.signing_key());
-                let Ok(advert) = Advert::issue(tbs, signature, account, key, suites) else {
+                let Ok(advert) = Advert::issue(tbs, signature, account, key, meaning.as_ref(), suites) else {
                     return Ok(false);
                 };
                 let now = self.now;
@@ -105,6 +107,7 @@ impl Draft<'_> {
                 own.advert_sequence = advert.sequence();
                 own.advert_record = *advert.record_digest();
                 own.advert_list = advert.list_version();
+                own.advert_meaning = meaning;
                 own.readvertise_at = now.after(ADVERT_LIFE / 2);
                 Ok(true)
             }

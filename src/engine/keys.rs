@@ -78,6 +78,7 @@ impl Draft<'_> {
             suites: Vec::new(),
             advert_sequence: 0,
             advert_digest: [0; 32],
+            advert_meaning: None,
             sent_counter: 0,
             seen_counter: 0,
             live: None,
@@ -96,10 +97,12 @@ impl Draft<'_> {
         let Some(pending) = contact.pending.iter().find(|pending| pending.device == device).cloned() else {
             return Ok(Ok(()));
         };
-        let advert = AdvertIn::decode(pending.advert.as_slice())
-            .and_then(|advert| advert.verify(jid, record, &self.config.suites, self.now));
+        let advert = AdvertIn::decode(pending.advert.as_slice()).and_then(|advert| {
+            advert.verify(jid, record, pending.meaning.as_ref(), &self.config.suites, self.now)
+        });
         match advert {
-            Ok(advert) => self.take_advert(jid, record, &advert),
+            // The presence has passed long ago.
+            Ok(advert) => Ok(self.take_advert(jid, record, &advert)?.map(drop)),
             // The record may be older than the advert; the device itself may give a newer one.
             Err(Reason::Misbehaved(Misbehaviour::WrongSubject)) => Ok(Ok(())),
             Err(reason) => {

@@ -16,7 +16,8 @@ use crate::identity::{
     MAX_DEVICES, Prekey, PrekeyKind, PrekeyTbs, PublicKey, RecordTbs, digest, spelled,
 };
 use crate::jid::{Address, BareJid};
-use crate::presence::AdvertTbs;
+use crate::presence::{AdvertTbs, PresenceMeaning};
+use crate::stanza::parse;
 use crate::step::{Effect, Event, SendError, Token};
 use crate::wire::Bytes;
 
@@ -369,23 +370,33 @@ impl Draft<'_> {
 
     fn settle_advert(&mut self, account: &BareJid) -> Done {
         let version = self.contact(account)?.map_or(0, |contact| contact.list_version);
+        let covered = self.covered()?;
         let own = self.own()?;
-        let published = own.publish_fault.is_some() || (own.list_published && own.record_published);
         let record = own.record.as_slice();
-        if version == 0 || record.is_empty() || !published {
+        if version == 0 || record.is_empty() || !own.is_published() {
+            return Ok(());
+        }
+        if self.config.sign_presence && own.presence.is_empty() {
+            // It will be made for the presence it is to stand in.
             return Ok(());
         }
         let record = digest(record);
         let current = !own.advert.is_empty()
             && own.advert_record == record
             && own.advert_list == version
+            && own.advert_meaning == covered
             && self.now < own.readvertise_at;
         if current || self.asked(Purpose::Advert)? {
             return Ok(());
         }
         let Ok(current) = DeviceRecord::from_store(own.record.as_slice()) else { return Ok(()) };
-        let tbs = AdvertTbs::new(&current, version, own.advert_sequence.saturating_add(1), self.now);
-        self.ask(Purpose::Advert, None, operation(Operation::sign_advert(tbs.encode(), account.clone()))?)?;
+        let meaning = match covered {
+            Some(_) => PresenceMeaning::of(&parse(&own.presence).map_err(|_| Misuse::Record)?),
+            None => None,
+        };
+        let (next, covers) = (own.advert_sequence.saturating_add(1), meaning.is_some());
+        let tbs = AdvertTbs::new(&current, version, next, self.now, covers).encode();
+        self.ask(Purpose::Advert, None, operation(Operation::sign_advert(tbs, account.clone(), meaning))?)?;
         Ok(())
     }
 

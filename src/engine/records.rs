@@ -77,11 +77,14 @@ pub(crate) struct Own {
     /// What the advert was made for.
     pub(crate) advert_record: Digest,
     pub(crate) advert_list: u32,
+    pub(crate) advert_meaning: Option<Digest>,
     #[tls_codec(with = "crate::wire::time")]
     pub(crate) readvertise_at: Timestamp,
     /// The last broadcast presence as handed in; empty while unavailable.
     #[tls_codec(with = "crate::wire::text")]
     pub(crate) presence: String,
+    /// The digest of what it means, if that is to be signed.
+    pub(crate) presence_meaning: Option<Digest>,
     #[tls_codec(with = "crate::wire::time")]
     pub(crate) presence_sent: Timestamp,
     /// The token of a presence held until there is an advert, and until when it is held.
@@ -134,6 +137,13 @@ pub(crate) struct Own {
     pub(crate) connection: u32,
     /// The sequence of the advert in the last broadcast presence; zero if it had none.
     pub(crate) presence_advert: u32,
+}
+
+impl Own {
+    /// Whether the keys are where others look for them, or an event has said that they are not.
+    pub(crate) fn is_published(&self) -> bool {
+        self.publish_fault.is_some() || (self.list_published && self.record_published)
+    }
 }
 
 record!(Own, 1, (), |own| if own.connected { own.wake_at.map(Timestamp::from_millis) } else { None });
@@ -298,6 +308,8 @@ pub(crate) struct Pending {
     pub(crate) resource: String,
     pub(crate) device: u32,
     pub(crate) advert: Bytes,
+    /// The digest of what the presence around it means, if the advert says that it covers it.
+    pub(crate) meaning: Option<Digest>,
     /// Whether the device itself has been asked in the fetch under way.
     #[tls_codec(with = "crate::wire::flag")]
     pub(crate) asked: bool,
@@ -319,6 +331,8 @@ pub(crate) struct Device {
     pub(crate) advert_sequence: u32,
     /// Digest of the advert of that sequence.
     pub(crate) advert_digest: Digest,
+    /// The digest of what the presence with that advert means, if the device has signed it.
+    pub(crate) advert_meaning: Option<Digest>,
     /// Of handshakes between this pair: ours, and the highest of theirs.
     pub(crate) sent_counter: u64,
     pub(crate) seen_counter: u64,
@@ -331,6 +345,13 @@ pub(crate) struct Device {
     pub(crate) refused_until: u64,
     /// How many messages said that too many before them were lost.
     pub(crate) too_far: u8,
+}
+
+impl Device {
+    /// Whether it is one of its account now.
+    pub(crate) fn is_good(&self, now: Timestamp) -> bool {
+        now.as_secs() < self.good_until
+    }
 }
 
 record!(Device, 7, (BareJid, u32));

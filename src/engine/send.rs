@@ -413,7 +413,7 @@ impl Draft<'_> {
             self.want_keys(jid)?;
             return Ok(Found::Wait(Waiting::Keys));
         };
-        if self.now.as_secs() >= known.good_until {
+        if !known.is_good(self.now) {
             return Ok(Found::Missing);
         }
         if let Some(id) = known.live

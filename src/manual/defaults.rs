@@ -21,7 +21,7 @@
 //! | KEM epoch after 32 messages or a day | 2,272 bytes an epoch, some 70 bytes a message in a dialogue | `Command::Heal` for more |
 //! | heartbeat after 50 | heals readers; two messages in a hundred | constant |
 //! | a message waits a week for keys | a contact may be on a journey; then the user should know | `Command::Cancel` |
-//! | authenticated presence off | a signature on each status cannot be denied | not in this version |
+//! | authenticated presence off | a signed status cannot be denied: whoever sees it can prove when one was where | `Config::sign_presence` |
 //!
 //! # Ed25519 in all suites
 //!

@@ -50,7 +50,7 @@
 //!
 //! The numbers are reserved where the design gave them: the *linking* flag, attestations in the record.
 //!
-//! * Authenticated presence.
+//! * Signed statements over stanzas are defined and not used.
 //! * Catch-up mode: deletion timers run while an archive is read.
 //! * The control message *list version* is sent when the account leaves, and not yet at other changes of the list;
 //!   *resend request* is read and never sent.

@@ -37,6 +37,11 @@
 //! it holds the presence for up to 20 seconds until keys are published, and says so with `Waiting`. Send it
 //! anew after each connection that was not resumed.
 //!
+//! With `Config::sign_presence` contacts can tell that a status is the user's and not a server's; each change costs one
+//! signature, and the presence waits for it. Before closing the stream wait for the end of the presence that says
+//! `unavailable`, which is signed too. This is not for an agent that asks a person for each signature: a presence that
+//! goes without advert alarms contacts.
+//!
 //! # Sending
 //!
 //! ```text
@@ -71,6 +76,7 @@
 //! | effect | what to do |
 //! |---|---|
 //! | `Pass` | use the stanza that came, as unprotected |
+//! | `PassSigned` | the same, for a presence; its show, status, priority and capabilities are signed by that device |
 //! | `Deliver` | show the stanza it carries as protected, store it, then hand in `Input::Taken(id)` |
 //! | neither | nothing: it was for the engine, or it was refused |
 //!

@@ -55,7 +55,11 @@
 //! Adverts and records are public: devices and their number, their suites, rough times of use. An advert in
 //! a presence, a stranger's too, makes this device ask for the keys, which tells that it is online, and where.
 //!
-//! **Deniability** ends where something is signed: adverts, certificates, records, lists. The key agent can log.
+//! **Deniability** ends where something is signed: adverts, certificates, records, lists, and each presence where
+//! that is switched on. The key agent can log.
+//!
+//! **A signed presence** is what a device said, and the newest that came through. A server can hold one back, for a
+//! week, and show it under another resource.
 //!
 //! **Copies for sending again.** A sealed message is kept until it is acknowledged, and a delivered one until
 //! it is taken. They are in the store, and outside of forward secrecy.

@@ -335,7 +335,7 @@ impl Device {
         jobs: &mut VecDeque<Job>,
     ) -> Option<()> {
         let effects = self.transact(env, job)?;
-        let passes = effects.iter().any(|effect| matches!(effect, Effect::Pass));
+        let passes = effects.iter().any(|effect| matches!(effect, Effect::Pass | Effect::PassSigned { .. }));
         let received = matches!(job, Job::Received(_));
         // What passes is in no store yet.
         if received && !passes {
@@ -420,6 +420,12 @@ impl Device {
                 self.record.events.push(event);
             }
             Effect::Pass => self.pass(server, job),
+            Effect::PassSigned { peer, device } => {
+                if let Job::Received(stanza) = job {
+                    self.record.signed.push((peer.as_str().to_owned(), device, stanza.clone()));
+                }
+                self.pass(server, job);
+            }
             Effect::Send { id, token: _, stanza } => {
                 // Without a stream it comes again with the next one.
                 if self.connected {

@@ -109,6 +109,8 @@ pub struct Setup {
     pub suites: Suites,
     /// Its hints.
     pub hints: Hints,
+    /// Whether it signs its presence.
+    pub sign_presence: bool,
 }
 
 /// Devices and what is between them: stanzas reach everybody they are for, in order and at once.
@@ -168,6 +170,7 @@ impl Network {
         let mut config = Config::new(account, agent.identity()).expect("a JID");
         config.suites = setup.suites.clone();
         config.hints = setup.hints;
+        config.sign_presence = setup.sign_presence;
         self.devices.push(Device {
             jid: jid.to_owned(),
             engine: Engine::new(config),

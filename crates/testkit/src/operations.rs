@@ -750,6 +750,7 @@ impl Device {
     fn new(account: &'static str, resource: &'static str, agent: LocalAgent) -> Self {
         let mut config = Config::new(account, agent.identity()).expect("a JID");
         config.suites = Suites::new(&[&FAKE_SUITE]).expect("one suite");
+        config.sign_presence = account == DEVICES[0].0;
         Self {
             account,
             resource,
@@ -889,7 +890,7 @@ impl Device {
     /// A stanza that came has one outcome.
     fn check_counts(&self, class: Class, effects: &[Effect]) {
         let count = |of: fn(&Effect) -> bool| effects.iter().filter(|effect| of(effect)).count();
-        let passed = count(|effect| matches!(effect, Effect::Pass));
+        let passed = count(|effect| matches!(effect, Effect::Pass | Effect::PassSigned { .. }));
         let delivered = count(|effect| matches!(effect, Effect::Deliver { again: false, .. }));
         let refused = count(|effect| {
             matches!(effect, Effect::Notify(Event::Rejected { .. } | Event::Duplicate { .. }))

@@ -13,7 +13,7 @@
 //! | certify device | 1 | `opaque CertificateTBS<V>` | account | signature |
 //! | sign device list | 2 | `opaque ListTBS<V>` | account | signature |
 //! | sign record | 3 | `opaque RecordTBS<V>` | device signing | signature |
-//! | sign advert | 4 | `opaque AdvertTBS<V>`, `opaque jid<V>` | device signing | signature |
+//! | sign advert | 4 | `opaque AdvertTBS<V>`, `opaque jid<V>`, `opaque Meaning<V>`, empty if the advert covers no presence | device signing | signature |
 //! | sign one-time prekeys | 5 | vector of `opaque PrekeyTBS<V>`, at most 128, all of one device | device signing | signatures |
 //! | agree | 6 | `uint16 suite`, vector of `Leg`, at most 4 | device agreement | legs |
 //! | sign stanza | 7 | `opaque SignedTBS<V>`, `opaque jid<V>` | device signing | signature |

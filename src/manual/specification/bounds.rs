@@ -85,7 +85,7 @@
 //! | given one-time prekeys | kept 32 days | the flight may lie in an offline store |
 //! | advert renewed | at 3.5 days | half its life |
 //! | presence sent again | at most hourly | it goes to the whole roster |
-//! | presence held for its advert | 20 seconds | then it goes without |
+//! | presence held for its advert, or until it is signed | 20 seconds | then it goes without |
 //! | request to a peer | 20 seconds, twice as long after each silence of its server, up to 160 | some clients never answer; a slow server must not be asked faster than it answers |
 //! | a server that gave no answer asked again | after 30 seconds, doubled each time up to 1 hour, and at the next connection | silence does not say that there are no keys |
 //! | fetches without answer for an unverified advert | 6 | half an hour; then it is refused |

@@ -18,7 +18,7 @@
 //!     opaque     record[32];           // digest of the record
 //!     opaque     account[32];          // digest of the account key
 //!     uint32     list_version;
-//!     uint8      flags;                // 0
+//!     uint8      flags;                // 1: covers the presence
 //!     Extension  extensions<V>;
 //! } AdvertTBS;
 //! struct { AdvertTBS content; opaque signature<V>; } Advert;
@@ -31,8 +31,8 @@
 //!
 //! The expiry is seven days ahead. A receiver refuses an advert that expired more than a day ago, and one that
 //! claims to be good for more than eight days. A sender makes a new one at half its life, and when record or
-//! list change; it sends its last broadcast presence again for that at most once an hour. Flags are zero and
-//! ignored.
+//! list change; it sends its last broadcast presence again for that at most once an hour. Other flags are zero
+//! and ignored.
 //!
 //! To verify an advert: get a verified record whose digest it names; compare JID, device and account digest with the
 //! record's certificate; verify the signature; check the times of certificate, record and advert.
@@ -44,8 +44,60 @@
 //! * A list version above the known one asks for a fetch of the list. If it cannot be had, an event says so.
 //! * Once an advert of an account has been verified, the account is *sticky*; see [`conduct`](super::conduct).
 //!
-//! Presence of type `unavailable` says nothing, for servers make it. An available presence without the element, from a
-//! resource that has shown a device, raises an event.
+//! Presence of type `unavailable` without the element says nothing, for servers make it. An available presence without
+//! the element, from a resource that has shown a device, raises an event.
+//!
+//! # Authenticated presence
+//!
+//! With the flag *covers the presence* the signature is also over what the presence means that the advert stands in:
+//! over `AdvertTBS ‖ opaque jid<V> ‖ opaque digest[32]`, where the digest is `SHA-256(Meaning)`. The digest is not
+//! sent; the verifier takes it from the presence it sees. Such an advert may stand in a presence of type `unavailable`
+//! too.
+//!
+//! ```text
+//! struct { opaque lang<V>; opaque text<V>; } Status;
+//! struct { opaque hash<V>; opaque node<V>; opaque ver<V>; } Caps;
+//! struct {
+//!     opaque  type<V>;                 // empty, or "unavailable"
+//!     opaque  show<V>;
+//!     Status  statuses<V>;             // by language as bytes
+//!     int8    priority;
+//!     Caps    caps;
+//! } Meaning;
+//! ```
+//!
+//! All are values as parsed, in UTF-8; what is absent is empty, and a priority 0. What else is in the presence is not
+//! covered, and neither are its addresses: the resource is what the server says.
+//!
+//! * `show`, `status` and `priority` are those in `jabber:client`. In their texts CR LF and CR become LF.
+//! * `lang` is the `xml:lang` of the `status` itself, else empty. That of the presence is ignored.
+//! * The priority is read as a number, with spaces, TAB and LF around it ignored.
+//! * `caps` are the attributes of the `c` in `http://jabber.org/protocol/caps`.
+//!
+//! A presence that can be read in two ways means nothing, is not signed, and does not verify: of another type; with two
+//! of `show`, `priority` or `c`; with two statuses of one language; with elements in `show`, `status` or `priority`;
+//! with a priority that is no number from -128 to 127.
+//!
+//! ```text
+//! <presence><show>away</show><status xml:lang='en'>Back soon</status><priority> 5 </priority>
+//! <c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='n' ver='v'/></presence>
+//!     Meaning  0004617761790d02656e094261636b20736f6f6e05057368612d31016e0176
+//!     digest   9f18f6f125185fcc1a26c6eb2e8382bed7b6d660613cd4a6be0b0c61811bfb02
+//! <presence/>
+//!     Meaning  00000000000000
+//!     digest   837885c8f8091aeaeb9ec3c3f85a6ff470a415e610b8ba3e49f9b33c9cf9d619
+//! ```
+//!
+//! A sender makes a new advert for each presence that means something else. It holds the presence until it is signed, at
+//! most 20 seconds; then the presence goes without advert. That the device is `unavailable` is signed as well, if it was
+//! available before.
+//!
+//! A receiver takes a presence for signed if its advert verifies with what the presence means, is not older than the
+//! newest one of the device, has not expired, and if the account's list lets the device live. The same presence again is
+//! signed too. One with an older advert is stale and passes unsigned. If the advert does not verify, or has expired, it is
+//! refused without effect, and the presence passes unsigned. A presence whose advert waits for the fetch of keys passes
+//! unsigned; the advert is verified later with what that presence meant. In a presence of type `unavailable` an advert
+//! that does not cover it, or is of a device that is not known, is ignored.
 //!
 //! # Nodes
 //!

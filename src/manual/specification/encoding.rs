@@ -74,7 +74,7 @@
 //! | `device list` | account key | `ListTBS` |
 //! | `device record` | device signing key | `RecordTBS` |
 //! | `one-time prekey` | device signing key | `PrekeyTBS` |
-//! | `advert` | device signing key | `AdvertTBS ‖ opaque jid<V>` |
+//! | `advert` | device signing key | `AdvertTBS ‖ opaque jid<V>`, and the digest of a presence if it covers one |
 //! | `signed stanza` | device signing key | `SignedTBS ‖ opaque jid<V>` |
 //!
 //! A signed structure on the wire is `struct { T content; opaque signature<V>; }`. The signature is over the exact

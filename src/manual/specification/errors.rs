@@ -20,7 +20,8 @@
 //!
 //! # Not authentic
 //!
-//! A signature, a seal, a commitment or a message that does not verify; an epoch byte that is not the chain's;
+//! A signature, a seal, a commitment or a message that does not verify; a presence that means something else than its
+//! device signed; an epoch byte that is not the chain's;
 //! a message under an unknown ratchet key that does not open.
 //!
 //! # The peer misbehaved

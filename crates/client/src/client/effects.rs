@@ -56,7 +56,7 @@ impl<S: Storage> Client<S> {
     ) -> Result<(), Error<S::Error>> {
         let own = |token: Token| token.0 >= OWN_TOKENS;
         match effect {
-            Effect::Pass => match subject {
+            Effect::Pass | Effect::PassSigned { .. } => match subject {
                 Subject::Came(stanza) => self.passed(stanza)?,
                 Subject::HandedIn(stanza, token) => {
                     let became = self.send_clear(stanza.clone(), token);

@@ -88,6 +88,7 @@ pub(super) fn name(effect: &Effect) -> &'static str {
         Effect::Failed { .. } => "Failed",
         Effect::Notify(_) => "Notify",
         Effect::Pass => "Pass",
+        Effect::PassSigned { .. } => "PassSigned",
         Effect::Send { .. } => "Send",
         Effect::Sent { .. } => "Sent",
         Effect::Waiting { .. } => "Waiting",

@@ -20,6 +20,8 @@ pub struct Record {
     pub events: Vec<Event>,
     /// Stanzas that were refused, in order, and why.
     pub rejected: Vec<(Reason, String)>,
+    /// Presences that were signed, in order: account, device, stanza.
+    pub signed: Vec<(String, u32, String)>,
     /// What stanzas waited for, in order.
     pub waited: Vec<(Token, Waiting)>,
     /// What each stanza that came has led to, in order, if anybody asks.
@@ -146,7 +148,7 @@ impl Record {
             Effect::Deliver { .. } => heard.delivered.push(self.inbox.len()),
             Effect::Notify(Event::Rejected { reason, .. }) => heard.rejected.push(*reason),
             Effect::Notify(Event::Duplicate { .. }) => heard.duplicates += 1,
-            Effect::Pass => heard.passed += 1,
+            Effect::Pass | Effect::PassSigned { .. } => heard.passed += 1,
             _ => {}
         }
     }

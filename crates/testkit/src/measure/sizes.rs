@@ -53,6 +53,9 @@ pub fn all() -> Vec<Size> {
     let body = |len: usize| text(&format!("<body>{}</body>", "The park. ".repeat(len / 10)));
 
     push("advert", advert(), 250);
+    let signed = presence_signed();
+    push("advert-signed", element(&signed, "e2e").len(), 250);
+    push("presence-signed", signed.len(), 340);
     push("record-hybrid", record(&hybrid), 4000);
     push("record-classical", record(&classical), 0);
 
@@ -98,6 +101,14 @@ fn advert() -> usize {
     network.hand_in(0, "<presence/>");
     let presence = network.devices[0].out.pop_front().expect("it goes out");
     element(&presence, "e2e").len()
+}
+
+/// A broadcast presence that is signed.
+fn presence_signed() -> String {
+    let mut network = Network::pair(1, &Setup { sign_presence: true, ..Setup::default() });
+    network
+        .hand_in(0, "<presence><show>away</show><status>Back at eight, after the walk</status></presence>");
+    network.devices[0].out.pop_front().expect("it goes out")
 }
 
 /// The element in the item of the PEP node.
