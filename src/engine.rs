@@ -21,10 +21,12 @@ mod receive;
 pub(crate) mod records;
 mod route;
 mod seal;
+mod seen;
 mod send;
 mod serve;
 mod slots;
 mod state;
+mod statement;
 mod timers;
 
 use core::fmt;
@@ -43,6 +45,7 @@ use crate::suite::{Level, Suites};
 use draft::Draft;
 pub use query::{Contact, Outlook, Pending};
 use state::State;
+pub use statement::Item;
 
 /// What an engine is made with. The fields with a default can be changed before.
 #[derive(Clone, Debug)]

@@ -219,10 +219,6 @@ pub mod manual;
 mod presence;
 mod secret;
 mod session;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "statements are signed; the engine does not make or read them yet")
-)]
 mod signed;
 mod stanza;
 mod step;
@@ -235,7 +231,7 @@ pub use agent::{
     LegLabel, LocalAgent, MAX_PREKEYS, Operation, Role, SignAdvert, SignDeviceList, SignPrekeys, SignRecord,
     SignStanza,
 };
-pub use engine::{Command, Config, Contact, Engine, Input, Outlook, Pending, Subscription};
+pub use engine::{Command, Config, Contact, Engine, Input, Item, Outlook, Pending, Subscription};
 pub use env::{Env, Timestamp};
 pub use error::{Error, Malformed, Misbehaviour, Misuse, Reason, Unreadable};
 pub use jid::{BareJid, InvalidJid};

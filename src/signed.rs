@@ -334,8 +334,9 @@ impl Signed {
         &self.bytes
     }
 
-    pub(crate) fn device(&self) -> u32 {
-        self.content.device
+    /// Until when it is good.
+    pub(crate) fn expiry(&self) -> Timestamp {
+        self.content.expiry()
     }
 
     pub(crate) fn sequence(&self) -> u64 {

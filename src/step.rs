@@ -1,5 +1,8 @@
 //! What a step gives: a batch to store, and then effects to carry out.
 
+mod event;
+mod need;
+
 use core::fmt;
 
 use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize};
@@ -7,11 +10,15 @@ use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize};
 use crate::agent::AgentRequest;
 use crate::engine::{Engine, Input};
 use crate::env::Env;
-use crate::error::{Error, Malformed, Reason};
+use crate::error::{Error, Malformed};
 use crate::jid::BareJid;
 use crate::stanza::Tree;
 use crate::store::Batch;
 use crate::suite::{Level, SuiteId};
+
+pub use event::{Event, PublishFault};
+pub(crate) use need::Form;
+pub use need::{Authentication, Consent, Need};
 
 /// One transaction of the engine: what it would change and do.
 ///
@@ -265,6 +272,11 @@ pub enum Protection {
         /// Whether one-time prekeys went into the session's handshake.
         one_time: bool,
     },
+    /// Signed by the device, and in clear on the way. Whoever has it can prove who has written it.
+    Signed {
+        /// Whether it was for anyone, not only for the account addressed.
+        for_anyone: bool,
+    },
 }
 
 /// How a message came to this device.
@@ -385,212 +397,4 @@ pub enum SendError {
     /// Larger than a protected stanza may be.
     #[error("too large")]
     TooLarge,
-}
-
-/// Something to know.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum Event {
-    /// An available presence without advert from a resource whose device is known: the server may
-    /// have taken it out.
-    AdvertMissing {
-        /// The account.
-        peer: BareJid,
-    },
-    /// A clear-text message from an account that is known to encrypt. It follows as `Pass`.
-    ClearText {
-        /// The account.
-        peer: BareJid,
-        /// With this the user can answer in clear.
-        consent: Consent,
-    },
-    /// The same stanza again, or one too old to be told from it. Not an error.
-    Duplicate {
-        /// The account.
-        peer: BareJid,
-        /// The device.
-        device: u32,
-    },
-    /// A record or list older than the one known was fetched, or an equal number with other content.
-    RolledBack {
-        /// The account.
-        peer: BareJid,
-    },
-    /// A handshake that does not name the live session's secret has replaced that session.
-    Unchained {
-        /// The account.
-        peer: BareJid,
-        /// The device.
-        device: u32,
-    },
-    /// A valid handshake named a secret that the device had moved past: it was restored from a
-    /// backup, or cloned.
-    Superseded {
-        /// The account.
-        peer: BareJid,
-        /// The device.
-        device: u32,
-    },
-    /// The account now shows another account key. Nothing is sent to it until the user accepts.
-    KeyChanged {
-        /// The account.
-        peer: BareJid,
-        /// The digest of the new key.
-        digest: [u8; 32],
-    },
-    /// This account key is already known under another JID.
-    KeyReused {
-        /// The account that shows it now.
-        peer: BareJid,
-        /// The account it was known for.
-        known: BareJid,
-    },
-    /// The account encrypts from now on: its advert has been verified.
-    Encrypts {
-        /// The account.
-        peer: BareJid,
-        /// The digest of its account key.
-        digest: [u8; 32],
-    },
-    /// The account has left the protocol, by a statement it signed.
-    Left {
-        /// The account.
-        peer: BareJid,
-    },
-    /// A new device of a known account, certified by its account key.
-    NewDevice {
-        /// The account.
-        peer: BareJid,
-        /// The device.
-        device: u32,
-    },
-    /// Keys could not be published through the server as they should be; they are still answered by
-    /// IQ. Told once for each change of what is wrong, however often it is tried.
-    PublishFailed {
-        /// What is wrong.
-        why: PublishFault,
-    },
-    /// Keys are published again after a failure.
-    Published,
-    /// The suites of a device shrank within one record sequence.
-    SuitesShrank {
-        /// The account.
-        peer: BareJid,
-        /// The device.
-        device: u32,
-    },
-    /// The device list that the account's devices name cannot be fetched.
-    ListWithheld {
-        /// The account.
-        peer: BareJid,
-    },
-    /// Another device of the own account has retired this one, or all of them. It seals nothing any
-    /// more.
-    Retired,
-    /// The own account's list is full; this device cannot be added before another is retired.
-    TooManyDevices,
-    /// The key agent refused, or did not answer in time.
-    AgentFailed,
-    /// A stanza was refused. Nothing but bounded counters and timers has changed.
-    Rejected {
-        /// From whom, as far as the stanza can be believed.
-        peer: Option<BareJid>,
-        /// Why.
-        reason: Reason,
-    },
-}
-
-/// What is wrong with the publication of the own keys in PEP (XEP-0163). Until it is mended only
-/// contacts that are online at the same time can get keys for a first message.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, TlsDeserializeBytes, TlsSerialize, TlsSize)]
-#[non_exhaustive]
-#[repr(u8)]
-pub enum PublishFault {
-    /// The server has no PEP: it answers `service-unavailable`, `feature-not-implemented` or
-    /// `item-not-found`.
-    Absent = 1,
-    /// The server refuses with another error, such as `forbidden`, `policy-violation` or
-    /// `resource-constraint`.
-    Refused = 2,
-    /// The node has another access model than `open` (`precondition-not-met`), and could not be
-    /// configured. If the keys could be published in it as it is, those who see presence may read
-    /// them.
-    AccessModel = 3,
-    /// The server took a record, and when the node was read back this one or that of another device
-    /// of the account was not there.
-    Lost = 4,
-    /// The server did not answer in time.
-    NoAnswer = 5,
-}
-
-/// Leave to send in clear to an account that is known to encrypt. Made only by the event that
-/// warned of it.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Consent {
-    pub(crate) peer: BareJid,
-}
-
-/// How a stanza in clear is authenticated.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct Authentication {
-    pub(crate) form: Form,
-    pub(crate) level: Level,
-}
-
-impl Authentication {
-    /// In the sessions with the recipient's devices, with suites of at least this level. Deniable: nobody else can tell
-    /// who has written it.
-    #[must_use]
-    pub fn session(level: Level) -> Self {
-        Self { form: Form::Authenticated, level }
-    }
-
-    /// With a copy of what it says beside it, which alone counts. For what servers damage: CR in text, TAB and line
-    /// ends in attributes, text between a stanza's children, its own language. It takes the stanza's size again.
-    #[must_use]
-    pub fn with_copy(self) -> Self {
-        let form = match self.form {
-            Form::Encrypted => Form::Encrypted,
-            Form::Authenticated | Form::Shown => Form::Shown,
-        };
-        Self { form, ..self }
-    }
-}
-
-impl Need {
-    /// How what needs this is protected, if it is.
-    pub(crate) fn form(&self) -> Form {
-        match self {
-            Self::Authenticated(authentication) => authentication.form,
-            Self::Clear(_) | Self::Encrypted(_) | Self::Policy => Form::Encrypted,
-        }
-    }
-}
-
-/// How a stanza is protected on the wire.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, TlsDeserializeBytes, TlsSerialize, TlsSize)]
-#[repr(u8)]
-pub(crate) enum Form {
-    /// Sealed.
-    Encrypted = 1,
-    /// In clear, with sealed hashes.
-    Authenticated = 2,
-    /// In clear, with a sealed copy.
-    Shown = 3,
-}
-
-/// The protection a stanza needs.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum Need {
-    /// Authenticated, and in clear: who and what is on the way can read it and use it, and the recipient's engine
-    /// vouches for it. Software that knows nothing of this protocol shows it as it is.
-    Authenticated(Authentication),
-    /// In clear, although the account is known to encrypt.
-    Clear(Consent),
-    /// Encrypted with a suite of at least this level, or not sent.
-    Encrypted(Level),
-    /// As the policy says: encrypted to accounts known to encrypt, else in clear.
-    Policy,
 }

@@ -54,6 +54,7 @@ impl Draft<'_> {
                     | Purpose::Record
                     | Purpose::Advert
                     | Purpose::Prekeys
+                    | Purpose::Statement
                     | Purpose::Tombstone => Ok(false),
                 }
             }
@@ -111,6 +112,9 @@ impl Draft<'_> {
                 own.readvertise_at = now.after(ADVERT_LIFE / 2);
                 Ok(true)
             }
+            (Purpose::Statement, Answer::Signature(signature)) => {
+                self.statement_signed(ask.order, tbs, signature)
+            }
             (Purpose::Prekeys, Answer::Signatures(signatures)) => {
                 let Some(certificate) = self.own_certificate()? else { return Ok(false) };
                 if all.len() != signatures.len() {
@@ -162,6 +166,7 @@ impl Draft<'_> {
                 let jid = BareJid::parse(&ask.jid).map_err(|_| Misuse::Record)?;
                 self.arrival_failed(id, &jid, ask.device)
             }
+            Purpose::Statement => self.statement_failed(ask.order),
             Purpose::Certificate
             | Purpose::List
             | Purpose::Record
@@ -209,6 +214,7 @@ impl Draft<'_> {
             purpose,
             jid: pair.map_or_else(String::new, |(jid, _)| jid.as_str().to_owned()),
             device: pair.map_or(0, |(_, device)| device),
+            order: 0,
             deadline: self.now.after(AGENT_TIMEOUT),
         };
         self.state.asks.put(id, ask);

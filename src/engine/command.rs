@@ -131,6 +131,7 @@ impl Draft<'_> {
         own.advert_sequence = own.advert_sequence.saturating_add(RESTORE_GAP);
         let counters = self.state.counters.get_mut(&())?.ok_or(Misuse::Record)?;
         counters.prekey = counters.prekey.saturating_add(RESTORE_GAP);
+        counters.statement = counters.statement.saturating_add(u64::from(RESTORE_GAP));
         counters.ask = counters.ask.saturating_add(u64::from(RESTORE_GAP));
         Ok(())
     }

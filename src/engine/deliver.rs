@@ -6,9 +6,9 @@ use crate::NS;
 use crate::engine::draft::{Done, Draft};
 use crate::engine::forwarded::put_back;
 use crate::engine::iq::is_answer;
-use crate::engine::receive::Incoming;
+use crate::engine::receive::{How, Incoming};
 use crate::engine::records::{InboxItem, SessionKey};
-use crate::env::Env;
+use crate::env::{Env, Timestamp};
 use crate::error::{Error, Malformed, Misbehaviour, Misuse, Reason};
 use crate::jid::BareJid;
 use crate::session::{Context as Bound, KemPolicy, Session, StanzaKind};
@@ -24,6 +24,47 @@ use crate::wire::{Bytes, to_base64};
 /// acknowledging them to the server.
 const MAX_INBOX: usize = 10_000;
 
+/// A stanza that was protected, and how.
+pub(super) struct Given<'a> {
+    /// What it says, without the attributes that stand outside.
+    pub(super) stanza: Element<'a>,
+    /// Its id, if that is protected.
+    pub(super) id: Option<Cow<'a, str>>,
+    /// When its sender says it was sent.
+    pub(super) sent: Timestamp,
+    /// The question that it answers.
+    pub(super) answers: Option<AnswerTag>,
+    /// What an answer is to name it by.
+    pub(super) tag: Option<AnswerTag>,
+    pub(super) form: Form,
+    /// Of the session.
+    pub(super) suite: u16,
+    pub(super) level: u8,
+    pub(super) one_time: bool,
+    /// Of what is in clear: how many covered children have not come, and which that came are not covered; none if what
+    /// is in clear does not count.
+    pub(super) missing: usize,
+    pub(super) dropped: Option<Vec<(String, String)>>,
+}
+
+impl Default for Given<'_> {
+    fn default() -> Self {
+        Self {
+            stanza: Element::new(CLIENT_NS, MESSAGE),
+            id: None,
+            sent: Timestamp::default(),
+            answers: None,
+            tag: None,
+            form: Form::Encrypted,
+            suite: 0,
+            level: 0,
+            one_time: false,
+            missing: 0,
+            dropped: None,
+        }
+    }
+}
+
 /// Bytes kept of what stood beside the element of a stanza: a dozen marks of servers have a tenth of it.
 const MAX_BESIDE: usize = 8192;
 
@@ -38,9 +79,9 @@ impl Draft<'_> {
         let content = Content::decode(bytes)?;
         let stanza = match &content.body {
             // What was sealed must not have been in clear, nor the other way round.
-            Body::Covered(_) | Body::Shown(_) if !incoming.visible => false,
+            Body::Covered(_) | Body::Shown(_) if incoming.how != How::Session => false,
             Body::ChatText(_) | Body::Control(_) | Body::Children(_) | Body::Stanza(_)
-                if incoming.visible =>
+                if incoming.how != How::Sealed =>
             {
                 false
             }
@@ -72,29 +113,33 @@ impl Draft<'_> {
         tag: Option<AnswerTag>,
     ) -> Result<bool, Error> {
         let Content { time, inner_id, answers, body } = content;
-        let (unauthenticated, mut dropped) = beside(incoming.element);
-        let (mut missing, mut form) = (0, Form::Encrypted);
-        let mut stanza = match body {
+        let mut given = Given {
+            id: inner_id,
+            sent: time,
+            answers,
+            tag,
+            suite: suite.id.0,
+            level: suite.level.0,
+            one_time: session.used_one_time_prekey(),
+            ..Given::default()
+        };
+        let named = |children| Element { children, ..Element::new(CLIENT_NS, &*incoming.element.name) };
+        given.stanza = match body {
             Body::ChatText(text) => {
-                let body = Element::new(CLIENT_NS, "body").with_text(text);
-                Element::new(CLIENT_NS, MESSAGE).with_child(body)
+                named(vec![Node::Element(Element::new(CLIENT_NS, "body").with_text(text))])
             }
-            Body::Children(children) => {
-                Element { children, ..Element::new(CLIENT_NS, &*incoming.element.name) }
-            }
+            Body::Children(children) => named(children),
             Body::Stanza(stanza) => stanza,
             Body::Shown(stanza) => {
-                form = Form::Shown;
-                // The copy counts; of what is in clear only that is told which it has not.
-                dropped.retain(|name| stanza.elements().all(|child| *name != clark(child)));
+                given.form = Form::Shown;
                 stanza
             }
             Body::Covered(digests) => {
                 let covered = uncover(incoming.element, &digests).map_err(|_| Misuse::Record)?;
-                form = Form::Authenticated;
-                missing = covered.missing;
-                dropped = covered.dropped.into_iter().map(|(ns, name)| format!("{{{ns}}}{name}")).collect();
-                Element { children: covered.children, ..Element::new(CLIENT_NS, &*incoming.element.name) }
+                given.form = Form::Authenticated;
+                given.missing = covered.missing;
+                given.dropped = Some(covered.dropped);
+                named(covered.children)
             }
             Body::Control(Control::ListVersion(version)) => {
                 let contact = self.contact_mut(&incoming.sender)?;
@@ -107,12 +152,27 @@ impl Draft<'_> {
             // Kinds of later versions are authentic and say nothing yet.
             Body::Control(_) => return Ok(false),
         };
+        self.hand_over(incoming, device, given)?;
+        Ok(true)
+    }
+
+    /// Hands over a stanza that was protected, as if it had come in the place of the one that did.
+    pub(super) fn hand_over(&mut self, incoming: &Incoming<'_>, device: u32, given: Given<'_>) -> Done {
+        let Given { mut stanza, id, sent, answers, tag, form, suite, level, one_time, missing, dropped } =
+            given;
         stanza.children.retain(|node| match node {
             Node::Element(child) => !is_out_of_place(&child.ns, &child.name),
             Node::Text(_) => true,
         });
-        let mut id_protected = inner_id.is_some();
-        let mut id = inner_id.or_else(|| incoming.element.attr("id").map(Into::into));
+        let (unauthenticated, mut beside) = beside(incoming.element);
+        if let Some(dropped) = dropped {
+            beside = dropped.into_iter().map(|(ns, name)| format!("{{{ns}}}{name}")).collect();
+        } else if form != Form::Encrypted {
+            // The copy counts; of what is in clear only that is told which it has not.
+            beside.retain(|name| stanza.elements().all(|child| *name != clark(child)));
+        }
+        let mut id_protected = id.is_some();
+        let mut id = id.or_else(|| incoming.element.attr("id").map(Into::into));
         let mut from = incoming.element.attr("from").map(Cow::Borrowed);
         if let Some(tag) = answers
             && let Some(question) = self.answered_question(&incoming.sender, device, tag)?
@@ -142,24 +202,22 @@ impl Draft<'_> {
         let stanza = write_stanza(&stanza);
         // Written out it may be over a bound that it was within as it came; nobody could read it.
         if parse(&stanza).is_err() {
-            self.reject(Some(&incoming.sender), Malformed::TooLarge);
-            self.refuse_iq(incoming.element)?;
-            return Ok(true);
+            return self.refuse(incoming, Malformed::TooLarge.into());
         }
         let bytes = |texts: Vec<String>| texts.into_iter().map(|text| text.into_bytes().into()).collect();
         let item = InboxItem {
             stanza,
-            suite: suite.id.0,
-            level: suite.level.0,
-            one_time: session.used_one_time_prekey(),
+            suite,
+            level,
+            one_time,
             sender: incoming.sender.clone(),
             device,
             addressed: incoming.addressed.clone(),
-            sent: time,
+            sent,
             id_protected,
             via: incoming.via,
             unauthenticated: bytes(unauthenticated),
-            dropped: bytes(dropped),
+            dropped: bytes(beside),
             missing: u16::try_from(missing).unwrap_or(u16::MAX),
             form,
         };
@@ -169,7 +227,7 @@ impl Draft<'_> {
         let id = self.count(|counters| &mut counters.inbox)?;
         self.effects.push(deliver(id, &item, false));
         self.state.inbox.put(id, item);
-        Ok(true)
+        Ok(())
     }
 
     /// Delivers what the application had not taken before a restart.
@@ -297,6 +355,8 @@ fn deliver(id: u64, item: &InboxItem, again: bool) -> Effect {
         protection: match item.form {
             Form::Encrypted => Protection::Encrypted { suite, level, one_time },
             Form::Authenticated | Form::Shown => Protection::Authenticated { suite, level, one_time },
+            Form::Signed | Form::SignedShown => Protection::Signed { for_anyone: false },
+            Form::SignedForAnyone | Form::SignedShownForAnyone => Protection::Signed { for_anyone: true },
         },
         context: Context {
             sender: item.sender.clone(),

@@ -2,6 +2,7 @@
 
 use crate::engine::draft::{Done, Draft};
 use crate::engine::records::{Contact, Device};
+use crate::engine::seen::Seen;
 use crate::error::{Error, Misbehaviour, Misuse, Reason};
 use crate::identity::{AccountKey, DeviceCertificate, DeviceList, DeviceRecord, Digest, TOLERANCE};
 use crate::jid::BareJid;
@@ -86,6 +87,7 @@ impl Draft<'_> {
             reopened: 0,
             refused_until: 0,
             too_far: 0,
+            statements: Seen::default(),
         };
         self.state.devices.put((jid.clone(), device), new);
         Ok(())

@@ -91,8 +91,9 @@ impl Engine {
         Ok(match (need.form(), ready) {
             (Form::Encrypted, true) => Outlook::Encrypted,
             (Form::Encrypted, false) => Outlook::EncryptedLater,
-            (Form::Authenticated | Form::Shown, true) => Outlook::Authenticated,
             (Form::Authenticated | Form::Shown, false) => Outlook::AuthenticatedLater,
+            // A signature needs nothing of the contact.
+            (_, true | false) => Outlook::Authenticated,
         })
     }
 

@@ -6,6 +6,7 @@ use crate::NS;
 use crate::engine::draft::{Done, Draft};
 use crate::engine::records::SessionKey;
 use crate::engine::seal::AUTHENTICATION;
+use crate::engine::statement::SIGNED;
 use crate::error::{Error, Malformed, Misbehaviour, Misuse, Reason, Unreadable};
 use crate::identity::digest;
 use crate::jid::{Address, BareJid};
@@ -30,8 +31,7 @@ const EME: &str = "urn:xmpp:eme:0";
 pub(super) struct Incoming<'a> {
     pub(super) element: &'a Element<'a>,
     pub(super) kind: StanzaKind,
-    /// Whether it is in clear, and authenticated only.
-    pub(super) visible: bool,
+    pub(super) how: How,
     /// The copy that it came in.
     pub(super) outer: Option<&'a Element<'a>>,
     pub(super) via: Via,
@@ -41,10 +41,23 @@ pub(super) struct Incoming<'a> {
     pub(super) bytes: Vec<u8>,
 }
 
-/// The element that protects a stanza, and whether it leaves the stanza in clear.
-pub(super) fn protection_of<'e, 'a>(stanza: &'e Element<'a>) -> Option<(&'e Element<'a>, bool)> {
-    let sealed = stanza.child(NS, "e").map(|e| (e, false));
-    sealed.or_else(|| attached(stanza, AUTHENTICATION).map(|auth| (auth, true)))
+/// How a stanza is protected.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum How {
+    /// It is sealed.
+    Sealed,
+    /// It is in clear, and authenticated in a session.
+    Session,
+    /// It is in clear, and signed.
+    Signed,
+}
+
+/// The element that protects a stanza, and how. One that vouches for more comes first.
+pub(super) fn protection_of<'e, 'a>(stanza: &'e Element<'a>) -> Option<(&'e Element<'a>, How)> {
+    let sealed = stanza.child(NS, "e").map(|e| (e, How::Sealed));
+    let session = || attached(stanza, AUTHENTICATION).map(|auth| (auth, How::Session));
+    let signed = || attached(stanza, SIGNED).map(|signed| (signed, How::Signed));
+    sealed.or_else(session).or_else(signed)
 }
 
 /// Whom a refused stanza claims to be from, and why it was refused.
@@ -132,14 +145,17 @@ impl Draft<'_> {
                 return self.refuse_iq(stanza);
             }
         };
-        let result = match Envelope::decode(&incoming.bytes) {
-            Ok(envelope) => self.received_envelope(&incoming, envelope)?,
-            Err(reason) => Err(reason),
+        let result = match incoming.how {
+            How::Signed => self.received_statement(&incoming)?,
+            How::Sealed | How::Session => match Envelope::decode(&incoming.bytes) {
+                Ok(envelope) => self.received_envelope(&incoming, envelope)?,
+                Err(reason) => Err(reason),
+            },
         };
         match result {
             Ok(()) => Ok(()),
             // It can be read all the same, as what it is without authentication.
-            Err(Reason::Unreadable(_)) if incoming.visible => self.received_visible(&incoming),
+            Err(Reason::Unreadable(_)) if incoming.how != How::Sealed => self.received_visible(&incoming),
             Err(reason) => self.refuse(&incoming, reason),
         }
     }
@@ -164,7 +180,7 @@ impl Draft<'_> {
         let (Ok(sender), Ok(addressed)) = (address(element, "from"), address(element, "to")) else {
             return Ok(Err((None, Malformed::Jid.into())));
         };
-        let Some((protected, visible)) = protection_of(element) else {
+        let Some((protected, how)) = protection_of(element) else {
             return self.received_clear(element, &sender, via).map(|()| Ok(None));
         };
         match element.attr("type") {
@@ -184,7 +200,7 @@ impl Draft<'_> {
             return Ok(Err((Some(sender), Misbehaviour::WrongSubject.into())));
         }
         let outer = (via != Via::Stream).then_some(stanza);
-        Ok(Ok(Some(Incoming { element, kind, visible, outer, via, sender, addressed, bytes })))
+        Ok(Ok(Some(Incoming { element, kind, how, outer, via, sender, addressed, bytes })))
     }
 
     /// A stanza in clear whose authentication cannot be read here.

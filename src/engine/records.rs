@@ -6,13 +6,13 @@ use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize};
 use zeroize::Zeroizing;
 
 use crate::engine::publish::Publishing;
+use crate::engine::seen::Seen;
 use crate::env::Timestamp;
 use crate::identity::Digest;
 use crate::jid::BareJid;
 use crate::secret::Secret;
 use crate::session::{Session, SkippedBlock};
-use crate::stanza::AnswerTag;
-use crate::step::{Form, PublishFault, Via};
+use crate::step::PublishFault;
 use crate::store::table::{Key, Record};
 use crate::wire::{self, Bytes, Undecodable};
 
@@ -53,6 +53,13 @@ macro_rules! record {
         }
     };
 }
+
+mod work;
+
+pub(crate) use work::{
+    Acknowledged, Arrival, Ask, InboxItem, Inquiry, Opening, OpeningStage, OutboxItem, Purpose, Query,
+    Question, Request, WaitingSend,
+};
 
 /// This device, as far as it changes rarely.
 #[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]
@@ -159,6 +166,8 @@ pub(crate) struct Counters {
     pub(crate) prekey: u32,
     /// The time that the last message said, in milliseconds.
     pub(crate) time: u64,
+    /// Of signed statements.
+    pub(crate) statement: u64,
 }
 
 record!(Counters, 2, ());
@@ -345,6 +354,8 @@ pub(crate) struct Device {
     pub(crate) refused_until: u64,
     /// How many messages said that too many before them were lost.
     pub(crate) too_far: u8,
+    /// The statements of its signature that have come.
+    pub(crate) statements: Seen,
 }
 
 impl Device {
@@ -384,234 +395,6 @@ impl Record for SkippedBlock {
         SkippedBlock::decode(bytes)
     }
 }
-
-/// A sealed stanza that the other side has not acknowledged.
-#[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]
-pub(crate) struct OutboxItem {
-    pub(crate) token: Option<u64>,
-    #[tls_codec(with = "crate::wire::jid")]
-    pub(crate) to: BareJid,
-    /// The stanza's id, by which an error answers it.
-    #[tls_codec(with = "crate::wire::text")]
-    pub(crate) stanza_id: String,
-    #[tls_codec(with = "crate::wire::text")]
-    pub(crate) stanza: String,
-    pub(crate) devices: Vec<u32>,
-    pub(crate) own_devices: Vec<u32>,
-    pub(crate) missing: Vec<u32>,
-    pub(crate) resources_without: u16,
-    #[tls_codec(with = "crate::wire::flag")]
-    pub(crate) clear: bool,
-}
-
-record!(OutboxItem, 10, u64);
-
-/// An acknowledged stanza, by its token: remembered a while, because an error may still come back
-/// for it.
-#[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]
-pub(crate) struct Acknowledged {
-    pub(crate) order: u64,
-    #[tls_codec(with = "crate::wire::jid")]
-    pub(crate) to: BareJid,
-    #[tls_codec(with = "crate::wire::text")]
-    pub(crate) stanza_id: String,
-}
-
-record!(Acknowledged, 17, u64);
-
-/// A delivered stanza that the application has not taken.
-#[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]
-pub(crate) struct InboxItem {
-    #[tls_codec(with = "crate::wire::text")]
-    pub(crate) stanza: String,
-    pub(crate) suite: u16,
-    pub(crate) level: u8,
-    #[tls_codec(with = "crate::wire::flag")]
-    pub(crate) one_time: bool,
-    #[tls_codec(with = "crate::wire::jid")]
-    pub(crate) sender: BareJid,
-    pub(crate) device: u32,
-    #[tls_codec(with = "crate::wire::jid")]
-    pub(crate) addressed: BareJid,
-    #[tls_codec(with = "crate::wire::time")]
-    pub(crate) sent: Timestamp,
-    #[tls_codec(with = "crate::wire::flag")]
-    pub(crate) id_protected: bool,
-    pub(crate) via: Via,
-    /// What stood outside beside it: see [`Context`](crate::Context).
-    pub(crate) unauthenticated: Vec<Bytes>,
-    pub(crate) dropped: Vec<Bytes>,
-    pub(crate) missing: u16,
-    pub(crate) form: Form,
-}
-
-record!(InboxItem, 11, u64);
-
-/// A protected iq of ours that is not answered yet, by the device asked and the tag of its answer.
-#[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]
-pub(crate) struct Question {
-    pub(crate) token: u64,
-    /// As handed in: the answer is handed over as from there, under this id.
-    #[tls_codec(with = "crate::wire::text")]
-    pub(crate) to: String,
-    #[tls_codec(with = "crate::wire::text")]
-    pub(crate) id: String,
-    #[tls_codec(with = "crate::wire::time")]
-    pub(crate) forget_at: Timestamp,
-}
-
-record!(Question, 18, (BareJid, u32, AnswerTag), |question| Some(question.forget_at));
-
-/// A protected iq of somebody else's that the application has not answered yet, by the digest of sender and id.
-#[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]
-pub(crate) struct Inquiry {
-    /// The device that asked, and what the answer is to name the question by.
-    pub(crate) device: u32,
-    pub(crate) tag: AnswerTag,
-    #[tls_codec(with = "crate::wire::time")]
-    pub(crate) forget_at: Timestamp,
-}
-
-record!(Inquiry, 19, Digest, |inquiry| Some(inquiry.forget_at));
-
-/// A stanza handed in that waits, under the number its outbox item will have.
-#[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]
-pub(crate) struct WaitingSend {
-    pub(crate) token: u64,
-    #[tls_codec(with = "crate::wire::jid")]
-    pub(crate) to: BareJid,
-    #[tls_codec(with = "crate::wire::text")]
-    pub(crate) stanza: String,
-    /// The least level; zero if the policy decides and may yet decide for clear text.
-    pub(crate) level: u8,
-    pub(crate) form: Form,
-    #[tls_codec(with = "crate::wire::time")]
-    pub(crate) give_up: Timestamp,
-    /// What the application was last told it waits for.
-    pub(crate) told: u8,
-}
-
-record!(WaitingSend, 12, u64, |send| Some(send.give_up));
-
-/// An outstanding iq of the engine.
-#[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]
-pub(crate) struct Request {
-    /// The JID asked, as the answer's `from` must be; empty for the own account.
-    #[tls_codec(with = "crate::wire::text")]
-    pub(crate) to: String,
-    /// The device asked, for its keys; else zero.
-    pub(crate) device: u32,
-    pub(crate) query: Query,
-    #[tls_codec(with = "crate::wire::time")]
-    pub(crate) deadline: Timestamp,
-}
-
-record!(Request, 13, String, |request| Some(request.deadline));
-
-/// What an iq asks.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, TlsDeserializeBytes, TlsSerialize, TlsSize)]
-#[repr(u8)]
-pub(crate) enum Query {
-    /// The device list in PEP.
-    List = 1,
-    /// The device records in PEP.
-    Records = 2,
-    /// Record, list and one-time prekeys, of the device itself.
-    Keys = 3,
-    /// A step of the publication of one's own.
-    Publication = 4,
-}
-
-/// An outstanding request to the key agent.
-#[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]
-pub(crate) struct Ask {
-    /// The request as bytes.
-    pub(crate) request: Bytes,
-    pub(crate) purpose: Purpose,
-    /// The device pair concerned, for handshakes.
-    #[tls_codec(with = "crate::wire::text")]
-    pub(crate) jid: String,
-    pub(crate) device: u32,
-    #[tls_codec(with = "crate::wire::time")]
-    pub(crate) deadline: Timestamp,
-}
-
-record!(Ask, 14, u64, |ask| Some(ask.deadline));
-
-/// What the agent's answer is for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, TlsDeserializeBytes, TlsSerialize, TlsSize)]
-#[repr(u8)]
-pub(crate) enum Purpose {
-    Certificate = 1,
-    List = 2,
-    Record = 3,
-    Advert = 4,
-    Prekeys = 5,
-    Open = 6,
-    Accept = 7,
-    Tombstone = 8,
-}
-
-/// A handshake that this side opens.
-#[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]
-pub(crate) struct Opening {
-    /// The agent request it waits for; zero while there is none.
-    pub(crate) ask: u64,
-    pub(crate) stage: OpeningStage,
-    pub(crate) suite: u16,
-    /// The initiator's state, while the agent is asked.
-    #[tls_codec(with = "crate::wire::secret")]
-    pub(crate) state: Secret,
-    /// The resumption secret named; empty if none.
-    #[tls_codec(with = "crate::wire::secret")]
-    pub(crate) resumption: Secret,
-    pub(crate) counter: u64,
-    /// Whether an empty message is to be sent in the new session, so that the peer learns of it.
-    #[tls_codec(with = "crate::wire::flag")]
-    pub(crate) announce: bool,
-    /// Whether it names no resumption secret, for the two sides have none in common.
-    #[tls_codec(with = "crate::wire::flag")]
-    pub(crate) unchained: bool,
-}
-
-record!(Opening, 15, (BareJid, u32));
-
-/// How far an opening handshake is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, TlsDeserializeBytes, TlsSerialize, TlsSize)]
-#[repr(u8)]
-pub(crate) enum OpeningStage {
-    /// One-time prekeys have been asked of the device.
-    Prekeys = 1,
-    /// The agent has been asked for the legs.
-    Legs = 2,
-}
-
-/// A first flight that arrived, while the agent is asked for its legs, and what came after it.
-#[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]
-pub(crate) struct Arrival {
-    /// The agent request it waits for.
-    pub(crate) ask: u64,
-    /// Whether the leg asked for is `ea`, else it is `aa`.
-    #[tls_codec(with = "crate::wire::flag")]
-    pub(crate) sealed: bool,
-    pub(crate) suite: u16,
-    #[tls_codec(with = "crate::wire::secret")]
-    pub(crate) state: Secret,
-    pub(crate) record_sequence: u32,
-    pub(crate) ephemeral: Digest,
-    pub(crate) one_time: u32,
-    pub(crate) kem_one_time: u32,
-    /// From the payload, once open.
-    pub(crate) certificate: Bytes,
-    pub(crate) suites: Vec<u16>,
-    pub(crate) counter: u64,
-    pub(crate) list_version: u32,
-    pub(crate) resumption: Bytes,
-    /// The stanzas as received, the flight's first.
-    pub(crate) stanzas: Vec<Bytes>,
-}
-
-record!(Arrival, 16, (BareJid, u32));
 
 impl Key for () {
     fn encode(&self, _: &mut Vec<u8>) {}

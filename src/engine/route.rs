@@ -18,6 +18,13 @@ impl Draft<'_> {
         token: Token,
         need: &Need,
     ) -> Done {
+        // What has no `to` is for the own account's server: an item to be published, perhaps.
+        let to = match to {
+            None if need.form().is_signed() => {
+                Some(Address { bare: self.own()?.jid.clone(), resource: None })
+            }
+            to => to,
+        };
         let consented = match (need, &to) {
             (Need::Clear(consent), Some(to)) if consent.peer == to.bare => true,
             (Need::Clear(_), _) => return Err(Misuse::Consent.into()),
@@ -64,20 +71,27 @@ impl Draft<'_> {
             return Err(Misuse::Stanza(Malformed::Stanza).into());
         }
         // Servers read the other types of presence.
-        let for_people = iq || matches!(kind, None | Some("unavailable"));
+        let directed = element.attr("to").is_some();
+        let for_people = iq || directed && matches!(kind, None | Some("unavailable"));
         let Some(to) = to.filter(|_| for_people) else {
             return Ok(level.map_or(Ok(None), |_| Err(SendError::NotProtectable)));
         };
         if self.own()?.left {
             return Ok(level.map_or(Ok(None), |_| Err(SendError::Left)));
         }
+        let signed = need.form().is_signed();
         if iq && is_answer(element) {
             let protected = self.inquiry(element)?.is_some();
             return Ok(match level {
+                // A signature does not say which question it answers.
+                Some(_) if signed => Err(SendError::NotProtectable),
                 _ if protected => Ok(Some(level.unwrap_or(least))),
                 Some(_) => Err(SendError::NotProtectable),
                 None => Ok(None),
             });
+        }
+        if signed {
+            return Ok(Ok(level));
         }
         let there = match &to.resource {
             Some(resource) => self.device_of_resource(&to.bare, resource)?.is_some(),

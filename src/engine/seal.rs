@@ -63,7 +63,7 @@ impl Draft<'_> {
         let more =
             |attribute: &&Attribute<'_>| attribute.ns.is_some() || !OUTSIDE.contains(&&*attribute.name);
         let attributes: Vec<_> = element.attributes.iter().filter(more).cloned().collect();
-        let shown = form == Form::Shown;
+        let shown = form.has_copy();
         let plain = !shown && attributes.is_empty() && answers.is_none() && &*element.name == MESSAGE;
         if let ([Node::Element(body)], true) = (nodes.as_slice(), plain)
             && body.is(CLIENT_NS, "body")

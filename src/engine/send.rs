@@ -268,6 +268,9 @@ impl Draft<'_> {
         if self.own()?.certificate.as_slice().is_empty() {
             return Ok(Attempt::Wait(Waiting::Agent));
         }
+        if form.is_signed() {
+            return self.sign(order, to, element, form);
+        }
         if self.contact(to)?.is_some_and(|contact| contact.other_key.is_some()) {
             return Ok(Attempt::Fail(SendError::KeyChanged));
         }

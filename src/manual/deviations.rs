@@ -20,6 +20,8 @@
 //! | inner id whenever something refers to it | in contents of kinds 2 and 3 | a plain text stays within its 32 bytes |
 //! | an answer carries a tag | and no id: the tag alone finds its question | ids outside need not be believed, and ids inside not be sent |
 //! | detached authentication in the element of encrypted content | an element of its own, and a kind of its own for the opaque variant | what was in clear cannot be passed off as sealed |
+//! | a signed stanza of an unknown device: not said | clear text, and the keys are fetched | it can be read; the copy in an archive is verified later |
+//! | the answer to an iq signed | not | a signature does not name its question |
 //! | authentication of an iq | inside its payload | an iq has one child (RFC 6120) |
 //! | a child is covered with its explicit language | one that came with a language is also compared without | libraries write the inherited one there |
 //! | whole stanza | used where a stanza has more than its children (language, other attributes, text between); else children | smaller |
@@ -50,7 +52,6 @@
 //!
 //! The numbers are reserved where the design gave them: the *linking* flag, attestations in the record.
 //!
-//! * Signed statements over stanzas are defined and not used.
 //! * Catch-up mode: deletion timers run while an archive is read.
 //! * The control message *list version* is sent when the account leaves, and not yet at other changes of the list;
 //!   *resend request* is read and never sent.

@@ -64,7 +64,10 @@
 //!   JID, is encrypted if the device there is known; for bare JIDs iqs are answered by servers, and stay in clear.
 //! * `Need::Encrypted(level)`: encrypted with at least that level, or not sent.
 //! * `Need::Authenticated(authentication)`: in clear, so that everybody can use it, with a proof that it is the user's
-//!   and was not altered. A delivered one has `Protection::Authenticated`: show it as readable on the way.
+//!   and was not altered. A delivered one has `Protection::Authenticated`: show it as readable on the way. With
+//!   `Authentication::session` it is deniable; with `Authentication::signed` it is not, needs no session, and can be for
+//!   anyone. An iq that publishes an item of a pubsub node can be signed too; `Engine::item` verifies what a server shows
+//!   of it.
 //! * `Need::Clear(consent)`: in clear although the account is known to encrypt. The consent comes only with the
 //!   event that warned of its clear text.
 //!

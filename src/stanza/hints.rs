@@ -91,6 +91,8 @@ pub(crate) fn is_from_servers(ns: &str, name: &str) -> bool {
         SID_NS => name == "stanza-id",
         // XEP-0313 before version 0.4: the same, still added by ejabberd.
         "urn:xmpp:mam:tmp" => name == "archived",
+        // XEP-0153: the picture's hash, which servers write over what the client has sent.
+        "vcard-temp:x:update" => name == "x",
         // XEP-0421: who in a room.
         "urn:xmpp:occupant-id:0" => name == "occupant-id",
         _ => false,

@@ -3,6 +3,7 @@
 #![expect(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
 mod authenticated;
+mod signed;
 mod whole;
 
 use std::fmt::Write;

@@ -64,6 +64,7 @@
 //! | step of a handshake counter | 2^32 | a counter at its end could not be passed |
 //! | fetches under way | 8, and 4 more for what a message waits for | servers read 3 to 10 KB a second from a client; a message behind so many waits half a second |
 //! | accounts remembered | 10,000 | more than any roster has |
+//! | signed statements told apart | 1,024 below the highest of a device | archives are read out of order; 128 bytes |
 //! | protected iqs unanswered, either way | 1,000 | some dozen are; the one that waits longest is forgotten |
 //! | bytes kept of what stood beside the element | 8,192 | a dozen marks of servers have a tenth of it |
 //! | one-time prekeys in an answer | 16 | one of each algorithm |
@@ -96,4 +97,5 @@
 //! | a message waits for keys | 7 days | then it fails |
 //! | an undecided message waits | 1 minute | its peer's advert is being verified |
 //! | the answer to a protected iq | 1 hour, and its stream | a person may be asked |
+//! | a signed statement | 30 days | what lies in an offline store is read by then |
 //! | a handshake because of misunderstanding | hourly for a device | no loop |

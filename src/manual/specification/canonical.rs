@@ -59,7 +59,8 @@
 //!
 //! * those for servers, as [`stanza`](super::stanza) lists them,
 //! * those that servers add: `delay` of `urn:xmpp:delay`, `x` of `jabber:x:delay`, `stanza-id` of
-//!   `urn:xmpp:sid:0`, `archived` of `urn:xmpp:mam:tmp`, `occupant-id` of `urn:xmpp:occupant-id:0`,
+//!   `urn:xmpp:sid:0`, `archived` of `urn:xmpp:mam:tmp`, `x` of `vcard-temp:x:update`, `occupant-id` of
+//!   `urn:xmpp:occupant-id:0`,
 //! * those in the namespace of this protocol.
 //!
 //! Two equal children have two equal digests in the list. Text directly in the stanza is not covered.

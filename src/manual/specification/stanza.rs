@@ -151,7 +151,7 @@
 //! A message that has nothing but such children is not protected.
 //!
 //! Inside, these are dropped, and with them what only servers say: `delay` of `urn:xmpp:delay`, `x` of `jabber:x:delay`,
-//! `stanza-id` of `urn:xmpp:sid:0`, `archived` of `urn:xmpp:mam:tmp`, `occupant-id` of `urn:xmpp:occupant-id:0`, the
+//! `stanza-id` of `urn:xmpp:sid:0`, `archived` of `urn:xmpp:mam:tmp`, `x` of `vcard-temp:x:update`, `occupant-id` of `urn:xmpp:occupant-id:0`, the
 //! wrappers of copies (below), and every element of `urn:xmpp:e2e:0`. Only children of the stanza itself are looked at.
 //!
 //! # What is handed over
@@ -213,6 +213,34 @@
 //! ([`canonical`](super::canonical): *fragile*).
 //!
 //! A message has no EME and, if it has a `<body/>`, no hint; else `<store/>` unless the policy is *bare*.
+//!
+//! # Signed
+//!
+//! ```xml
+//! <message to='bob@example.org' type='chat' id='a1'>
+//!   <body>See you at the park!</body>
+//!   <signed xmlns='urn:xmpp:e2e:0'>BASE64</signed>
+//! </message>
+//! ```
+//!
+//! For readers without a session, and not deniable. The element `signed` stands where an `auth` would and holds a signed
+//! statement ([`identity`](super::identity)): of the kind of the stanza; with the stanza's `type` as subject; its id as
+//! inner id; the account addressed as audience, or nobody in particular; with the digests of
+//! [`canonical`](super::canonical), or a copy: the children as XML. A statement is good for 30 days. Broadcast presence
+//! is signed otherwise ([`discovery`](super::discovery)), and the answer to an iq not at all, for a signature does not
+//! say to which question it belongs.
+//!
+//! The receiver takes it if the device's certificate is known and good, kind, subject and audience fit, the time has not
+//! passed (but for a stanza from an archive), and the sequence has not come before: it tells the 1,024 numbers below the
+//! highest apart, and takes older ones for duplicates. If the device is not known, the stanza is one in clear, and the
+//! keys of an account of which something is known are fetched. Of `e`, `auth` and `signed` the first that is there
+//! counts.
+//!
+//! **Items** of pubsub nodes (XEP-0060, XEP-0163): the element `signed` is the last child of the item's payload, and not
+//! covered. The statement is of kind *item*, with the node as subject, the item's id as inner id (empty if the server
+//! chose it), for anyone, and one digest, of the payload without the elements of this protocol directly in it; or a copy
+//! of that payload. Whether an item that has expired, or of a lower sequence than one seen before, still counts, is the
+//! application's to say.
 //!
 //! # Padding
 //!

@@ -118,7 +118,8 @@ fn on_every_path() {
     print(&table, &paths);
     assert_eq!(table.len(), sent.len());
     assert_eq!(table.values().map(BTreeMap::len).sum::<usize>(), 2056);
-    assert_eq!(dropped, BTreeSet::from(["{vcard-temp:x:update}x".to_owned()]));
+    // Whatever these servers add is known to be theirs.
+    assert_eq!(dropped, BTreeSet::new());
     let expected = expected(&table);
     for row in table.values_mut() {
         row.retain(|_, outcome| *outcome != Same);

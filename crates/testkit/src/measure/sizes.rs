@@ -82,6 +82,9 @@ pub fn all() -> Vec<Size> {
     push("auth-only-session20", element(&stanza, "auth").len(), 210);
     let stanza = network.protect_with(0, &text(TEXT20), Need::Authenticated(session.with_copy()));
     push("auth-only-copied20", element(&stanza, "auth").len(), 250);
+    let signed = Authentication::signed();
+    let stanza = network.protect_with(0, &text(TEXT20), Need::Authenticated(signed));
+    push("auth-only-signed20", element(&stanza, "signed").len(), 260);
     let ping = format!("<iq to='{BOB}' type='get' id='a1'><ping xmlns='urn:xmpp:ping'/></iq>");
     push("iq-ping-plain-stanza", ping.len(), 0);
     push("iq-ping-stanza", network.protect(0, &ping).len(), 260);

@@ -1,0 +1,143 @@
+//! What the application, and often the user, should know.
+
+use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize};
+
+use crate::error::Reason;
+use crate::jid::BareJid;
+use crate::step::Consent;
+
+/// Something to know.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// An available presence without advert from a resource whose device is known: the server may
+    /// have taken it out.
+    AdvertMissing {
+        /// The account.
+        peer: BareJid,
+    },
+    /// A clear-text message from an account that is known to encrypt. It follows as `Pass`.
+    ClearText {
+        /// The account.
+        peer: BareJid,
+        /// With this the user can answer in clear.
+        consent: Consent,
+    },
+    /// The same stanza again, or one too old to be told from it. Not an error.
+    Duplicate {
+        /// The account.
+        peer: BareJid,
+        /// The device.
+        device: u32,
+    },
+    /// A record or list older than the one known was fetched, or an equal number with other content.
+    RolledBack {
+        /// The account.
+        peer: BareJid,
+    },
+    /// A handshake that does not name the live session's secret has replaced that session.
+    Unchained {
+        /// The account.
+        peer: BareJid,
+        /// The device.
+        device: u32,
+    },
+    /// A valid handshake named a secret that the device had moved past: it was restored from a
+    /// backup, or cloned.
+    Superseded {
+        /// The account.
+        peer: BareJid,
+        /// The device.
+        device: u32,
+    },
+    /// The account now shows another account key. Nothing is sent to it until the user accepts.
+    KeyChanged {
+        /// The account.
+        peer: BareJid,
+        /// The digest of the new key.
+        digest: [u8; 32],
+    },
+    /// This account key is already known under another JID.
+    KeyReused {
+        /// The account that shows it now.
+        peer: BareJid,
+        /// The account it was known for.
+        known: BareJid,
+    },
+    /// The account encrypts from now on: its advert has been verified.
+    Encrypts {
+        /// The account.
+        peer: BareJid,
+        /// The digest of its account key.
+        digest: [u8; 32],
+    },
+    /// The account has left the protocol, by a statement it signed.
+    Left {
+        /// The account.
+        peer: BareJid,
+    },
+    /// A new device of a known account, certified by its account key.
+    NewDevice {
+        /// The account.
+        peer: BareJid,
+        /// The device.
+        device: u32,
+    },
+    /// Keys could not be published through the server as they should be; they are still answered by
+    /// IQ. Told once for each change of what is wrong, however often it is tried.
+    PublishFailed {
+        /// What is wrong.
+        why: PublishFault,
+    },
+    /// Keys are published again after a failure.
+    Published,
+    /// The suites of a device shrank within one record sequence.
+    SuitesShrank {
+        /// The account.
+        peer: BareJid,
+        /// The device.
+        device: u32,
+    },
+    /// The device list that the account's devices name cannot be fetched.
+    ListWithheld {
+        /// The account.
+        peer: BareJid,
+    },
+    /// Another device of the own account has retired this one, or all of them. It seals nothing any
+    /// more.
+    Retired,
+    /// The own account's list is full; this device cannot be added before another is retired.
+    TooManyDevices,
+    /// The key agent refused, or did not answer in time.
+    AgentFailed,
+    /// A stanza was refused. Nothing but bounded counters and timers has changed.
+    Rejected {
+        /// From whom, as far as the stanza can be believed.
+        peer: Option<BareJid>,
+        /// Why.
+        reason: Reason,
+    },
+}
+
+/// What is wrong with the publication of the own keys in PEP (XEP-0163). Until it is mended only
+/// contacts that are online at the same time can get keys for a first message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum PublishFault {
+    /// The server has no PEP: it answers `service-unavailable`, `feature-not-implemented` or
+    /// `item-not-found`.
+    Absent = 1,
+    /// The server refuses with another error, such as `forbidden`, `policy-violation` or
+    /// `resource-constraint`.
+    Refused = 2,
+    /// The node has another access model than `open` (`precondition-not-met`), and could not be
+    /// configured. If the keys could be published in it as it is, those who see presence may read
+    /// them.
+    AccessModel = 3,
+    /// The server took a record, and when the node was read back this one or that of another device
+    /// of the account was not there.
+    Lost = 4,
+    /// The server did not answer in time.
+    NoAnswer = 5,
+}
