@@ -40,6 +40,9 @@ const VERSION: u8 = 0;
 /// Flag: the signature is also over the meaning of the presence that the advert stands in.
 const COVERS: u8 = 1;
 
+/// Flag: the device retires. It shows no advert after this one.
+const RETIRES: u8 = 2;
+
 /// What an advert says. The signature is over this, the bare JID and, with the flag, the digest of
 /// what the presence means.
 #[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]
@@ -84,6 +87,11 @@ impl AdvertTbs {
         }
     }
 
+    /// The last one of the device.
+    pub(crate) fn retiring(self) -> Self {
+        Self { flags: self.flags | RETIRES, ..self }
+    }
+
     /// The bytes before the signature.
     pub(crate) fn encode(&self) -> Vec<u8> {
         wire::encode(self)
@@ -119,6 +127,11 @@ impl AdvertTbs {
 
     pub(crate) fn account(&self) -> &Digest {
         &self.account
+    }
+
+    /// Whether the device retires.
+    pub(crate) fn retires(&self) -> bool {
+        self.flags & RETIRES != 0
     }
 
     /// Whether the signature is also over what the presence means.
@@ -251,6 +264,11 @@ pub(crate) struct Advert {
 }
 
 impl Advert {
+    /// Whether the device retires.
+    pub(crate) fn retires(&self) -> bool {
+        self.content.retires()
+    }
+
     /// Puts together what an agent signed. Refuses what [`AdvertIn::verify`] would, but for the
     /// time.
     pub(crate) fn issue(

@@ -46,7 +46,9 @@ impl Draft<'_> {
             }
         }
         let until = self.now.after(HOLD);
-        let presence = write_stanza(element);
+        let mut presence = element.clone();
+        presence.children.retain(|node| !matches!(node, Node::Element(child) if &*child.ns == NS));
+        let presence = write_stanza(&presence);
         if presence.len() > MAX_STANZA {
             self.fail(token, crate::step::SendError::TooLarge);
             return Ok(());
@@ -103,27 +105,28 @@ impl Draft<'_> {
             None if ready && renewed && (due || own.presence_advert == 0) => {}
             None => return Ok(()),
         }
-        let mut element = parse(&own.presence).map_err(|_| Misuse::Record)?.into_owned();
-        element.children.retain(|node| !matches!(node, Node::Element(child) if &*child.ns == NS));
-        let mut advert = 0;
-        if ready {
-            element = element.with_child(Element::new(NS, "e2e").with_text(own.advert.clone()));
-            advert = own.advert_sequence;
-        }
+        let presence = if ready { self.presence_with_advert()? } else { own.presence.clone() };
         let now = self.now;
         let own = self.own_mut()?;
         own.presence_sent = now;
-        own.presence_advert = advert;
+        own.presence_advert = if ready { own.advert_sequence } else { 0 };
         own.held = None;
-        if element.attr("type").is_some() {
+        if parse(&presence).is_ok_and(|presence| presence.attr("type").is_some()) {
             // One is gone.
             own.presence.clear();
         }
-        self.send(write_stanza(&element), held)?;
+        self.send(presence, held)?;
         if let Some(token) = held {
             self.effects.push(Effect::Sent { token, coverage: Coverage::default() });
         }
         Ok(())
+    }
+
+    /// The last presence, with the advert.
+    pub(super) fn presence_with_advert(&self) -> Result<String, Error> {
+        let own = self.own()?;
+        let element = parse(&own.presence).map_err(|_| Misuse::Record)?;
+        Ok(write_stanza(&element.with_child(Element::new(NS, "e2e").with_text(own.advert.clone()))))
     }
 
     /// Presence of somebody else. It always passes: its advert is for the engine, the rest is the
@@ -346,6 +349,7 @@ impl Draft<'_> {
         known.advert_sequence = advert.sequence();
         known.advert_digest = bytes;
         known.advert_meaning = advert.meaning().copied();
+        known.retired = advert.retires();
         let shrank = record
             .suites()
             .iter()
@@ -360,6 +364,13 @@ impl Draft<'_> {
         let first = !contact.sticky && !own;
         contact.sticky = !own;
         contact.left = false;
+        // Its sessions close at once; that the account has left, if so, is in its list.
+        if advert.retires() {
+            self.close_sessions(jid, device)?;
+            let list = self.list_of(jid)?;
+            self.judge(jid, device, list.as_ref())?;
+        }
+        let contact = self.contact_mut(jid)?;
         let newer = version > contact.list_named;
         contact.list_named = contact.list_named.max(version);
         if newer && contact.list_version < version {

@@ -8,6 +8,7 @@ use crate::engine::{Command, pep};
 use crate::error::Misuse;
 use crate::identity::{DeviceList, DeviceState, ListTbs};
 use crate::jid::BareJid;
+use crate::presence::AdvertTbs;
 use crate::step::{SendError, Token};
 use crate::wire::Bytes;
 
@@ -149,7 +150,12 @@ impl Draft<'_> {
         }
         let version = list.as_ref().map_or(0, DeviceList::version).saturating_add(1);
         let tbs = ListTbs::new(&jid, certificate.account(), version, entries, true).encode();
-        self.own_mut()?.left = true;
+        let own = self.own_mut()?;
+        own.left = true;
+        if own.connected && !own.presence.is_empty() {
+            // Contacts without a session learn of it from the presence.
+            self.ask_for_advert(&jid, version, AdvertTbs::retiring)?;
+        }
         self.ask(Purpose::Tombstone, None, operation(Operation::sign_device_list(tbs))?)?;
         Ok(())
     }
@@ -160,8 +166,13 @@ impl Draft<'_> {
         let device = self.own()?.device.to_string();
         self.request("", Query::Publication, "set", &payload)?;
         self.request("", Query::Publication, "set", &pep::retract(pep::NODE_DEVICE, &device))?;
-        // Without adverts nothing else tells the contacts to look.
+        // After this nothing tells the contacts to look.
         self.announce_list(list.version())?;
+        let own = self.own()?;
+        if own.connected && own.advert_list == list.version() && !own.presence.is_empty() {
+            let presence = self.presence_with_advert()?;
+            self.send(presence, None)?;
+        }
         self.left()
     }
 

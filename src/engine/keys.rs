@@ -76,6 +76,7 @@ impl Draft<'_> {
             record_sequence: 0,
             certificate: certificate.bytes().to_vec().into(),
             good_until: 0,
+            retired: false,
             suites: Vec::new(),
             advert_sequence: 0,
             advert_digest: [0; 32],
@@ -244,7 +245,7 @@ impl Draft<'_> {
         let Some(known) = self.state.devices.get_mut(&(jid.clone(), device))? else { return Ok(()) };
         let certificate = DeviceCertificate::from_store(known.certificate.as_slice());
         let certificate = certificate.map_err(|_| Misuse::Record)?;
-        let accepted = list.is_some_and(|list| list.accepts(&certificate).is_ok());
+        let accepted = !known.retired && list.is_some_and(|list| list.accepts(&certificate).is_ok());
         known.good_until = if accepted { certificate.not_after().after(TOLERANCE).as_secs() } else { 0 };
         Ok(())
     }

@@ -389,13 +389,24 @@ impl Draft<'_> {
         if current || self.asked(Purpose::Advert)? {
             return Ok(());
         }
-        let Ok(current) = DeviceRecord::from_store(own.record.as_slice()) else { return Ok(()) };
-        let meaning = match covered {
+        self.ask_for_advert(account, version, |advert| advert)
+    }
+
+    /// Has the agent sign an advert for the present record and presence.
+    pub(super) fn ask_for_advert(
+        &mut self,
+        account: &BareJid,
+        list_version: u32,
+        kind: impl FnOnce(AdvertTbs) -> AdvertTbs,
+    ) -> Done {
+        let own = self.own()?;
+        let Ok(record) = DeviceRecord::from_store(own.record.as_slice()) else { return Ok(()) };
+        let meaning = match self.covered()? {
             Some(_) => PresenceMeaning::of(&parse(&own.presence).map_err(|_| Misuse::Record)?),
             None => None,
         };
         let (next, covers) = (own.advert_sequence.saturating_add(1), meaning.is_some());
-        let tbs = AdvertTbs::new(&current, version, next, self.now, covers).encode();
+        let tbs = kind(AdvertTbs::new(&record, list_version, next, self.now, covers)).encode();
         self.ask(Purpose::Advert, None, operation(Operation::sign_advert(tbs, account.clone(), meaning))?)?;
         Ok(())
     }

@@ -336,6 +336,9 @@ pub(crate) struct Device {
     /// Until when, in seconds, the certificate and the account's list let it be sent to; zero if not
     /// at all.
     pub(crate) good_until: u32,
+    /// Whether it has said in its newest advert that it retires, whatever list a server shows.
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) retired: bool,
     pub(crate) suites: Vec<u16>,
     pub(crate) advert_sequence: u32,
     /// Digest of the advert of that sequence.

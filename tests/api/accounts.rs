@@ -115,6 +115,50 @@ fn who_leaves_says_so_and_keeps_nothing() {
     assert_eq!(outlook(&world), Outlook::Clear);
 }
 
+#[test]
+fn contacts_without_a_session_learn_from_the_presence_who_leaves() {
+    for signed in [false, true] {
+        let mut world = World::pair(5);
+        world.devices[BOB].config.sign_presence = signed;
+        world.crash(BOB);
+        world.run();
+        world.devices[ALICE].record.events.clear();
+        world.server.log.clear();
+        world.command(BOB, Command::Leave);
+        world.run();
+        let last = sent(&world, BOB, "<presence>");
+        assert_eq!(last.len(), 1, "{last:?}");
+        let events = &world.devices[ALICE].record.events;
+        assert!(matches!(&events[..], [Event::Left { peer }] if peer.as_str() == BOB_JID), "{events:?}");
+        let token = world.say(ALICE, BOB_JID, "in clear");
+        world.run();
+        assert_eq!(ends(&world, ALICE, token), [End::Pass]);
+        // Whoever shows the advert of before again changes nothing.
+        let before =
+            world.server.log.iter().rev().find(|crossing| crossing.stanza.contains("<e2e ")).unwrap();
+        let again = before.stanza.clone();
+        world.server.inject("alice@example.com/phone", again);
+        world.run();
+        assert_eq!(outlook(&world), Outlook::Clear);
+    }
+}
+
+#[test]
+fn a_server_that_withholds_the_list_keeps_no_device_that_retires_alive() {
+    let mut world = talking(6);
+    world.server.tamper = Some(Box::new(|to, stanza| {
+        // Alice's server shows what there was before, and hides what Bob says in the session.
+        let hidden = stanza.starts_with("<message") || stanza.contains("urn:xmpp:e2e:0:devices");
+        if to.starts_with("alice@") && hidden { Vec::new() } else { vec![stanza] }
+    }));
+    world.command(BOB, Command::Leave);
+    world.run();
+    let token = world.say(ALICE, BOB_JID, "x");
+    world.advance(std::time::Duration::from_secs(3600));
+    assert!(!ends(&world, ALICE, token).iter().any(|end| matches!(end, End::Sent(_) | End::Pass)));
+    assert_eq!(count(&world, ALICE, |event| matches!(event, Event::Left { .. })), 0);
+}
+
 /// So many messages each way, with no two one after the other.
 fn chat(world: &mut World, rounds: usize) {
     for _ in 0..rounds {

@@ -18,7 +18,7 @@
 //!     opaque     record[32];           // digest of the record
 //!     opaque     account[32];          // digest of the account key
 //!     uint32     list_version;
-//!     uint8      flags;                // 1: covers the presence
+//!     uint8      flags;                // 1: covers the presence; 2: the device retires
 //!     Extension  extensions<V>;
 //! } AdvertTBS;
 //! struct { AdvertTBS content; opaque signature<V>; } Advert;
@@ -33,6 +33,10 @@
 //! claims to be good for more than eight days. A sender makes a new one at half its life, and when record or
 //! list change; it sends its last broadcast presence again for that at most once an hour. Other flags are zero
 //! and ignored.
+//!
+//! A device that leaves sends its last presence once more, with an advert that has the flag 2 and the version of the
+//! tombstone. Readers close the sessions with the device, send nothing to it any more, and fetch the list. It shows no
+//! advert afterwards.
 //!
 //! To verify an advert: get a verified record whose digest it names; compare JID, device and account digest with the
 //! record's certificate; verify the signature; check the times of certificate, record and advert.
