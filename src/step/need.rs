@@ -30,7 +30,7 @@ impl Authentication {
     /// In the sessions with the recipient's devices, with suites of at least this level. Deniable: nobody else can tell
     /// who has written it.
     #[must_use]
-    pub fn session(level: Level) -> Self {
+    pub const fn session(level: Level) -> Self {
         Self { form: Form::Authenticated, level }
     }
 
@@ -38,7 +38,7 @@ impl Authentication {
     /// to takes it. An iq that publishes an item (XEP-0060) carries the signature in the item, for anyone:
     /// [`Engine::item`](crate::Engine::item) verifies it.
     #[must_use]
-    pub fn signed() -> Self {
+    pub const fn signed() -> Self {
         Self { form: Form::Signed, level: Level::CLASSICAL }
     }
 

@@ -27,14 +27,14 @@
 //! | lengths checked before authentication | `tampering`: truncations |
 //! | salamanders: one ciphertext, two keys | [`a_recipient_cannot_alter_the_message_for_another`] |
 //! | padding oracles | [`refusals_of_damaged_messages_are_all_alike`] |
-//! | signature wrapping, canonicalisation | comes with detached authentication |
+//! | signature wrapping, canonicalisation | `stanzas`: `attacks::each_row_on_each_form`, `properties::no_edit_of_what_is_in_clear_reaches_the_application` |
 //! | stanza smuggling, parser differentials | `hostile`: XML that XMPP forbids |
-//! | forged carbons | `servers`: `a_forwarded_copy_of_a_stranger_is_not_read` |
-//! | roster push and iq answer spoofed | `servers`: `answers_from_elsewhere_are_not_taken`, `servers`: `a_roster_push_from_elsewhere_is_not_taken` |
-//! | unprotected siblings | `servers`: `unprotected_siblings_are_dropped` |
-//! | presence replayed | `hostile_keys`: an older advert; the rest comes with authenticated presence |
+//! | forged carbons | `servers`: `a_forwarded_copy_of_a_stranger_is_not_read`; `stanzas`: `attacks::a_carbon_filed_under_another_conversation_is_refused` |
+//! | roster push and iq answer spoofed | `servers`: `answers_from_elsewhere_are_not_taken`, `servers`: `a_roster_push_from_elsewhere_is_not_taken`; `stanzas`: `whole::answers_that_servers_swap_or_rename_still_find_their_questions` |
+//! | unprotected siblings | `servers`: `unprotected_siblings_are_dropped`; `stanzas`: `attacks::each_row_on_each_form` |
+//! | presence replayed | `hostile_keys`: an older advert; `api`: `signed_presence` |
 //! | capability stripped | `servers`: `a_stripped_advert_is_told_and_changes_nothing`, `servers`: `clear_text_from_who_encrypts_is_told` |
-//! | surreptitious forwarding | [`a_handshake_for_one_account_is_nothing_to_another`] |
+//! | surreptitious forwarding | [`a_handshake_for_one_account_is_nothing_to_another`]; `stanzas`: `signed::it_is_for_the_account_addressed_unless_it_is_for_anyone` |
 //! | small-order and non-canonical keys | `hostile`: bad keys |
 //! | malleable signatures, batches | `vectors`: strict; no batches, no ids of signatures |
 //! | double public key oracle | none: the trait takes no public key to sign |

@@ -1,8 +1,16 @@
 //! Stanzas of every kind: protected as a whole, or authenticated only.
 
-#![expect(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "helpers of tests"
+)]
 
+mod attacks;
 mod authenticated;
+mod properties;
 mod signed;
 mod whole;
 

@@ -86,8 +86,8 @@ pub fn all() -> Vec<Size> {
     let stanza = network.protect_with(0, &text(TEXT20), Need::Authenticated(signed));
     push("auth-only-signed20", element(&stanza, "signed").len(), 260);
     let ping = format!("<iq to='{BOB}' type='get' id='a1'><ping xmlns='urn:xmpp:ping'/></iq>");
-    push("iq-ping-plain-stanza", ping.len(), 0);
-    push("iq-ping-stanza", network.protect(0, &ping).len(), 260);
+    push("plain-iq-ping", ping.len(), 0);
+    push("iq-ping", network.protect(0, &ping).len(), 260);
     let [new, known] = log_ins(500);
     push("presence-500-known-out", known.out, 700);
     push("presence-500-known-in", known.into, 130_000);
