@@ -21,7 +21,7 @@ pub(crate) use element::{Attribute, Element, Node};
 pub use hints::Hints;
 pub(crate) use hints::{is_for_servers, is_from_servers, is_out_of_place};
 pub use padding::Padding;
-pub(crate) use reader::{MAX_STANZA, parse, parse_children};
+pub(crate) use reader::{MAX_DEPTH, MAX_STANZA, parse, parse_children};
 pub use tree::{Tree, TreeBuilder, Visitor};
 pub(crate) use writer::{write, write_children, write_stanza};
 

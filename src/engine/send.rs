@@ -13,7 +13,7 @@ use crate::identity::DeviceRecord;
 use crate::jid::{Address, BareJid};
 use crate::stanza::envelope::Recipient;
 use crate::stanza::{
-    CLIENT_NS, Element, IQ, MAX_STANZA, MESSAGE, PRESENCE, is_for_servers, parse, write_stanza,
+    CLIENT_NS, Element, IQ, MAX_DEPTH, MAX_STANZA, MESSAGE, PRESENCE, is_for_servers, parse, write_stanza,
 };
 use crate::step::{Authentication, Coverage, Effect, Form, Need, SendError, Token, Waiting};
 use crate::suite::Level;
@@ -26,6 +26,9 @@ pub(super) const UNDECIDED: Duration = Duration::from_secs(60);
 
 /// Room for addresses and for the copy that a carbon or an archive makes of a stanza.
 const MARGIN: usize = 8_192;
+
+/// What a carbon or an archive result puts around a message: the message itself, its wrapper, `forwarded`.
+const COPY_DEPTH: usize = 3;
 
 /// How far a stanza has come.
 pub(super) enum Attempt {
@@ -267,6 +270,9 @@ impl Draft<'_> {
         let level = Level(level).max(self.config.least);
         if self.own()?.certificate.as_slice().is_empty() {
             return Ok(Attempt::Wait(Waiting::Agent));
+        }
+        if element.depth() > MAX_DEPTH - COPY_DEPTH {
+            return Ok(Attempt::Fail(SendError::TooLarge));
         }
         if form.is_signed() {
             return self.sign(order, to, element, form);

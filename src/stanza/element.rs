@@ -127,6 +127,11 @@ impl<'a> Element<'a> {
         joined
     }
 
+    /// How many elements are nested, this one counted.
+    pub(crate) fn depth(&self) -> usize {
+        self.elements().map(Self::depth).max().unwrap_or_default() + 1
+    }
+
     /// A tree that borrows nothing.
     ///
     /// Recursive, as dropping is: what [`parse`](super::parse) gives is at most

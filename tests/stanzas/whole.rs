@@ -320,6 +320,20 @@ fn what_only_servers_say_is_not_taken_from_inside() {
 }
 
 #[test]
+fn what_could_not_be_read_in_a_copy_is_not_sent() {
+    let mut world = talking(15);
+    for (depth, goes) in [(60, true), (61, false)] {
+        let inside = format!("{}{}", "<a xmlns='urn:a'>".repeat(depth), "</a>".repeat(depth));
+        let sent = format!("<message to='{BOB_JID}' id='i'>{inside}</message>");
+        let token = hand_in(&mut world, ALICE, &sent, Need::Policy);
+        world.run();
+        assert_eq!(letters(&world, BOB).len(), 1);
+        let ends = ends(&world, ALICE, token);
+        assert_eq!(!matches!(ends[..], [End::Failed(SendError::TooLarge)]), goes, "{ends:?}");
+    }
+}
+
+#[test]
 fn a_need_for_protection_is_met_or_the_stanza_fails() {
     let mut world = talking(14);
     let stranger = "<iq to='carol@example.net/x' type='get' id='1'><x xmlns='y'/></iq>";

@@ -39,6 +39,7 @@
 //! | what | bound | reason |
 //! |---|---|---|
 //! | depth | 64 elements | archived messages with formatting have about 12; any stack holds it |
+//! | elements nested in a stanza that is sent protected | 61 | a carbon or an archive result puts three around it |
 //! | attributes of an element | 32 | XMPP's have up to a dozen; each is compared with each |
 //! | elements and texts of a stanza | 16,384 | a roster of 4,000 contacts has fewer |
 //! | declarations in scope | 128 | each name is looked up among them |
