@@ -14,15 +14,12 @@ use crate::identity::{
     join, spelled, split,
 };
 use crate::jid::BareJid;
+use crate::stanza::covered::MAX_COVERED;
 use crate::suite::Suites;
 use crate::wire::{self, Bytes};
 
 /// What a device signs statements as.
 pub(crate) const SIGNED_LABEL: &str = "signed stanza";
-
-/// Children that one statement covers by their hashes. Stanzas have about ten; each costs 43 bytes
-/// of base64.
-pub(crate) const MAX_COVERED: usize = 64;
 
 /// The XML that a statement carries itself: as base64 it leaves 16 KiB of a stanza, as a sealed
 /// content does.
