@@ -36,6 +36,7 @@ mod client;
 mod config;
 mod connect;
 mod event;
+mod questions;
 mod roster;
 mod session;
 mod sm;
