@@ -112,6 +112,9 @@ pub enum Unreadable {
     /// A key of an algorithm that no suite here has.
     #[error("unknown algorithm")]
     UnknownAlgorithm,
+    /// A signed statement too old to be told from one that has come.
+    #[error("too old to be told from one that has come")]
+    TooOld,
     /// The key agent refused or did not answer.
     #[error("no answer from the key agent")]
     Agent,

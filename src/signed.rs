@@ -4,6 +4,7 @@
 //! anybody and not be denied.
 
 use core::fmt;
+use core::time::Duration;
 
 use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize};
 
@@ -14,6 +15,7 @@ use crate::identity::{
     join, spelled, split,
 };
 use crate::jid::BareJid;
+use crate::stanza::MAX_CONTENT;
 use crate::stanza::covered::MAX_COVERED;
 use crate::suite::Suites;
 use crate::wire::{self, Bytes};
@@ -23,7 +25,7 @@ pub(crate) const SIGNED_LABEL: &str = "signed stanza";
 
 /// The XML that a statement carries itself: as base64 it leaves 16 KiB of a stanza, as a sealed
 /// content does.
-pub(crate) const MAX_OPAQUE: usize = 184_320;
+pub(crate) const MAX_OPAQUE: usize = MAX_CONTENT;
 
 /// A subject or an inner id: the node and the id of an item have no limit of their own, and the id
 /// may be a room's JID (XEP-0402).
@@ -31,6 +33,10 @@ pub(crate) const MAX_NAME: usize = 2_047;
 
 /// The longest statement: three names, the XML, and 1 KiB for numbers, lengths and the signature.
 pub(crate) const MAX_SIGNED: usize = MAX_OPAQUE + 3 * MAX_NAME + 1024;
+
+/// A statement that claims to be good for longer, a day of tolerance aside, is refused: what was signed in a moment of
+/// access to the agent shall not outlast it for ever.
+pub(crate) const MAX_STATEMENT_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The only version there is.
 const VERSION: u8 = 0;
@@ -299,7 +305,8 @@ impl Signed {
 
     /// Refuses a statement that is past its time, or of a time that has not come.
     pub(crate) fn check_time(&self, now: Timestamp) -> Result<(), Reason> {
-        if self.time() > now.after(TOLERANCE) {
+        let latest = now.after(MAX_STATEMENT_LIFE).after(TOLERANCE);
+        if self.time() > now.after(TOLERANCE) || self.expiry() > latest {
             return Err(Misbehaviour::Expired.into());
         }
         check_expiry(self.content.expiry, now)

@@ -15,11 +15,11 @@ mod tree;
 pub(crate) mod wrap;
 mod writer;
 
-pub(crate) use content::{AnswerTag, Body, Content, Control, OUTSIDE};
-pub(crate) use covered::{Uncoverable, attach, attached, cover, uncover};
+pub(crate) use content::{AnswerTag, Body, Content, Control, MAX_CONTENT, OUTSIDE};
+pub(crate) use covered::{Uncoverable, Uncovered, attach, attached, cover, uncover};
 pub(crate) use element::{Attribute, Element, Node};
 pub use hints::Hints;
-pub(crate) use hints::{is_for_servers, is_from_servers, is_out_of_place};
+pub(crate) use hints::{is_for_servers, is_from_servers, is_hint, is_out_of_place};
 pub use padding::Padding;
 pub(crate) use reader::{MAX_DEPTH, MAX_STANZA, parse, parse_children};
 pub use tree::{Tree, TreeBuilder, Visitor};

@@ -134,8 +134,8 @@ impl InboxId {
 pub enum Effect {
     /// The key agent is asked; its answer comes back as [`Input::Agent`].
     Ask(AgentRequest),
-    /// A protected stanza, unwrapped as if it had come in the wrapper's place. It is kept, and
-    /// delivered again after a restart, until [`Input::Taken`].
+    /// A protected stanza, unwrapped as if it had come in the wrapper's place. A message is kept, and
+    /// delivered again after a restart, until [`Input::Taken`]; iqs and presence are of one stream, and are not.
     Deliver {
         /// To be given back with [`Input::Taken`].
         id: InboxId,
@@ -337,6 +337,9 @@ pub struct Coverage {
     pub resources_without: usize,
     /// It went out in clear, for the policy decided so after it had waited.
     pub clear: bool,
+    /// It went out authenticated, and in clear: whoever is on the way can read it, and these devices can tell that it
+    /// is authentic. A signed one names no devices.
+    pub readable: bool,
 }
 
 /// What a stanza waits for.

@@ -266,6 +266,8 @@ impl Draft<'_> {
             }
         }
         match self.device(jid, device)? {
+            // It has said so itself, whatever list a server shows.
+            Some(known) if known.retired => Ok(Err(Misbehaviour::Retired.into())),
             Some(known) => {
                 let known = DeviceCertificate::from_store(known.certificate.as_slice());
                 Ok(certificate.check_successor_of(&known.map_err(|_| Misuse::Record)?))
@@ -331,7 +333,7 @@ impl Draft<'_> {
             Err(reason) => return Ok(Err(reason)),
         };
 
-        if let Err(reason) = self.content(&incoming, device, &content) {
+        if let Err(reason) = self.content(&incoming, device, &content)? {
             return Ok(Err(reason));
         }
 

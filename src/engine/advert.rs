@@ -162,9 +162,8 @@ impl Draft<'_> {
         if element.attr("type").is_none() && element.child(NS, "e2e").is_none() {
             return Ok(());
         }
-        if let Err(reason) = self.presence_of(&bare, &resource, element)? {
-            self.reject(Some(&bare), reason);
-        }
+        // What is wrong with its advert is not what becomes of the stanza.
+        let _ = self.presence_of(&bare, &resource, element)?;
         Ok(())
     }
 
@@ -190,7 +189,12 @@ impl Draft<'_> {
                 .contact(jid)?
                 .is_some_and(|contact| contact.resources.iter().any(|known| known.name == resource))
         {
-            self.contact_mut(jid)?.resources.retain(|known| known.name != resource);
+            // Which device it was stays known: servers, and anybody, can say that one is gone.
+            let contact = self.contact_mut(jid)?;
+            contact.resources.retain(|known| known.name != resource || known.device != 0);
+            for known in contact.resources.iter_mut().filter(|known| known.name == resource) {
+                known.available = false;
+            }
         }
         let bytes = match element.child(NS, "e2e").map(|child| from_base64(&child.text(), MAX_ADVERT)) {
             None if available => {
@@ -345,6 +349,10 @@ impl Draft<'_> {
                 return Ok(Ok(signed));
             }
             return Ok(Err(Misbehaviour::Equivocation.into()));
+        }
+        if known.retired {
+            // It has said that there would be none.
+            return Ok(Err(Misbehaviour::Retired.into()));
         }
         known.advert_sequence = advert.sequence();
         known.advert_digest = bytes;

@@ -110,6 +110,9 @@ impl Draft<'_> {
                 own.advert_list = advert.list_version();
                 own.advert_meaning = meaning;
                 own.readvertise_at = now.after(ADVERT_LIFE / 2);
+                if own.left {
+                    self.ask_for_tombstone()?;
+                }
                 Ok(true)
             }
             (Purpose::Statement, Answer::Signature(signature)) => {
@@ -167,6 +170,8 @@ impl Draft<'_> {
                 self.arrival_failed(id, &jid, ask.device)
             }
             Purpose::Statement => self.statement_failed(ask.order),
+            // It says so without.
+            Purpose::Advert if self.own()?.left => self.ask_for_tombstone(),
             Purpose::Certificate
             | Purpose::List
             | Purpose::Record

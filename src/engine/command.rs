@@ -140,8 +140,24 @@ impl Draft<'_> {
     /// Says, signed, that the account has left, empties what is published, and forgets everything
     /// once that is signed.
     fn leave(&mut self) -> Done {
-        let own = self.own()?;
-        let jid = own.jid.clone();
+        let own = self.own_mut()?;
+        own.left = true;
+        let (jid, visible) =
+            (own.jid.clone(), own.connected && own.held.is_none() && !own.presence.is_empty());
+        if self.own_certificate()?.is_none() {
+            return self.left();
+        }
+        if visible && !self.own()?.record.as_slice().is_empty() {
+            // Contacts without a session learn of it from the presence. The tombstone comes after.
+            let version = self.list_of(&jid)?.map_or(0, |list| list.version()).saturating_add(1);
+            return self.ask_for_advert(&jid, version, AdvertTbs::retiring);
+        }
+        self.ask_for_tombstone()
+    }
+
+    /// Has the agent sign that the account has left.
+    pub(super) fn ask_for_tombstone(&mut self) -> Done {
+        let jid = self.own()?.jid.clone();
         let Some(certificate) = self.own_certificate()? else { return self.left() };
         let list = self.list_of(&jid)?;
         let mut entries = list.as_ref().map_or_else(Vec::new, |list| list.entries().to_vec());
@@ -150,12 +166,6 @@ impl Draft<'_> {
         }
         let version = list.as_ref().map_or(0, DeviceList::version).saturating_add(1);
         let tbs = ListTbs::new(&jid, certificate.account(), version, entries, true).encode();
-        let own = self.own_mut()?;
-        own.left = true;
-        if own.connected && !own.presence.is_empty() {
-            // Contacts without a session learn of it from the presence.
-            self.ask_for_advert(&jid, version, AdvertTbs::retiring)?;
-        }
         self.ask(Purpose::Tombstone, None, operation(Operation::sign_device_list(tbs))?)?;
         Ok(())
     }
@@ -182,6 +192,7 @@ impl Draft<'_> {
                 self.fail(Token(token), SendError::Cancelled);
             }
         }
+        self.end_held()?;
         let own = self.own()?.clone();
         self.state.clear();
         self.state.own.put((), crate::engine::records::Own { left: true, presence: String::new(), ..own });

@@ -8,13 +8,15 @@ use crate::engine::forwarded::put_back;
 use crate::engine::iq::is_answer;
 use crate::engine::receive::{How, Incoming};
 use crate::engine::records::{InboxItem, SessionKey};
+use crate::engine::send::MARGIN;
 use crate::env::{Env, Timestamp};
 use crate::error::{Error, Malformed, Misbehaviour, Misuse, Reason};
+use crate::identity::TOLERANCE;
 use crate::jid::BareJid;
 use crate::session::{Context as Bound, KemPolicy, Session, StanzaKind};
 use crate::stanza::{
     AnswerTag, Attribute, Body, CLIENT_NS, Content, Control, Element, IQ, MESSAGE, Node, envelope,
-    is_for_servers, is_from_servers, is_out_of_place, parse, uncover, write, write_stanza,
+    is_for_servers, is_from_servers, is_out_of_place, parse, write, write_stanza,
 };
 use crate::step::{Context, Effect, Form, Inbound, InboxId, Protection};
 use crate::suite::{Level, Suite, SuiteId};
@@ -75,9 +77,37 @@ impl Draft<'_> {
         incoming: &Incoming<'_>,
         device: u32,
         bytes: &'c [u8],
+    ) -> Result<Result<Content<'c>, Reason>, Error> {
+        let content = match self.readable(incoming, device, bytes) {
+            Ok(content) => content,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let question = incoming.kind == StanzaKind::Iq && !is_answer(incoming.element);
+        if question && !self.may_inquire(&incoming.sender)? {
+            // More than are kept could not be answered.
+            return Ok(Err(Misbehaviour::TooMuch.into()));
+        }
+        Ok(Ok(content))
+    }
+
+    fn readable<'c>(
+        &self,
+        incoming: &Incoming<'_>,
+        device: u32,
+        bytes: &'c [u8],
     ) -> Result<Content<'c>, Reason> {
         let content = Content::decode(bytes)?;
-        let stanza = match &content.body {
+        // Held back for so long, what belongs to a stream says nothing any more.
+        if incoming.kind != StanzaKind::Message && self.now > content.time.after(TOLERANCE) {
+            return Err(Misbehaviour::Expired.into());
+        }
+        if let Some(outer) = incoming.outer
+            && write_stanza(&put_back(outer, Element::new(CLIENT_NS, MESSAGE))).len() > MARGIN
+        {
+            // Around a copy there is no more; else a good message could be made too large to be handed over.
+            return Err(Malformed::TooLarge.into());
+        }
+        let fits = match &content.body {
             // What was sealed must not have been in clear, nor the other way round.
             Body::Covered(_) | Body::Shown(_) if incoming.how != How::Session => false,
             Body::ChatText(_) | Body::Control(_) | Body::Children(_) | Body::Stanza(_)
@@ -88,16 +118,16 @@ impl Draft<'_> {
             Body::ChatText(_) | Body::Control(_) => incoming.kind == StanzaKind::Message,
             Body::Children(_) => true,
             Body::Stanza(stanza) | Body::Shown(stanza) => stanza.name == incoming.element.name,
-            Body::Covered(digests) if uncover(incoming.element, digests).is_err() => {
-                return Err(Reason::Altered);
+            Body::Covered(digests) => {
+                incoming.uncover(digests)?;
+                true
             }
-            Body::Covered(_) => true,
         };
         let iq = incoming.kind == StanzaKind::Iq;
         let answer = iq && is_answer(incoming.element);
         let nameless = iq && !answer && content.inner_id.is_none();
         match content.answers {
-            _ if !stanza || nameless => Err(Malformed::Stanza.into()),
+            _ if !fits || nameless => Err(Malformed::Stanza.into()),
             Some(tag) if answer && self.is_asked(&incoming.sender, device, tag) => Ok(content),
             None if !answer => Ok(content),
             Some(_) | None => Err(Misbehaviour::NotTheAnswer.into()),
@@ -135,7 +165,7 @@ impl Draft<'_> {
                 stanza
             }
             Body::Covered(digests) => {
-                let covered = uncover(incoming.element, &digests).map_err(|_| Misuse::Record)?;
+                let covered = incoming.uncover(&digests).map_err(|_| Misuse::Record)?;
                 given.form = Form::Authenticated;
                 given.missing = covered.missing;
                 given.dropped = Some(covered.dropped);
@@ -181,8 +211,8 @@ impl Draft<'_> {
             id_protected = true;
             id = Some(question.id.into());
             from = Some(question.to.into());
-        } else if let (Some(tag), Some(from), Some(id)) = (tag, &from, &id) {
-            self.inquired(from, id, device, tag);
+        } else if let (Some(tag), Some(its)) = (tag, &id) {
+            id = Some(self.inquired(&incoming.sender, incoming.element, its, (device, tag)).into());
         }
         let outside = [
             ("from", from),
@@ -221,12 +251,16 @@ impl Draft<'_> {
             missing: u16::try_from(missing).unwrap_or(u16::MAX),
             form,
         };
-        if self.state.inbox.len() >= MAX_INBOX {
+        let kept = incoming.kind == StanzaKind::Message;
+        if kept && self.state.inbox.len() >= MAX_INBOX {
             return Err(Misuse::InboxFull.into());
         }
         let id = self.count(|counters| &mut counters.inbox)?;
         self.effects.push(deliver(id, &item, false));
-        self.state.inbox.put(id, item);
+        // An iq and a presence are of this stream: they do not come again.
+        if kept {
+            self.state.inbox.put(id, item);
+        }
         Ok(())
     }
 

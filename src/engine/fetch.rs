@@ -214,6 +214,8 @@ impl Draft<'_> {
     fn retry_later(&mut self, jid: &BareJid) -> Done {
         let now = self.now;
         let contact = self.contact_mut(jid)?;
+        // Told once, and not only when it is given up.
+        let withheld = contact.silences == 0 && contact.list_named > contact.list_version;
         let wait = (RETRY * (1 << contact.silences.min(16))).min(MAX_RETRY);
         contact.silences = contact.silences.saturating_add(1);
         contact.retry_at = Some(now.after(wait).as_millis());
@@ -221,6 +223,9 @@ impl Draft<'_> {
             // Everything that does not need the server's answer goes on.
             self.own_mut()?.list_fetched = true;
             self.unsettled = true;
+        }
+        if withheld {
+            self.notify(Event::ListWithheld { peer: jid.clone() });
         }
         // The devices that are known need not wait for the others.
         self.flush(jid)

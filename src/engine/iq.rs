@@ -8,18 +8,18 @@ use core::time::Duration;
 use crate::engine::draft::{Done, Draft};
 use crate::engine::receive::Incoming;
 use crate::engine::records::{Inquiry, Question};
-use crate::env::Timestamp;
 use crate::error::{Error, Misbehaviour, Reason};
-use crate::identity::{Digest, digest};
 use crate::jid::{Address, BareJid};
 use crate::stanza::envelope::Envelope;
 use crate::stanza::{AnswerTag, CLIENT_NS, Element, IQ, MAX_STANZA, write_stanza};
 use crate::step::{Effect, SendError, Token};
 use crate::wire::from_base64;
 
-/// Protected iqs unanswered at once, either way: beyond this the one that waits longest is forgotten. Clients ask some
-/// dozen things at a time.
+/// Iqs unanswered at once, either way; more are refused. Clients ask some dozen things at a time.
 const MAX_UNANSWERED: usize = 1000;
+
+/// Of those of others, from one account: its devices, and no more than leaves room for others.
+const MAX_INQUIRIES_OF_ONE: usize = 100;
 
 /// An answer is waited for so long. Clients give up after minutes; a person may be asked before.
 const ANSWER_LIFE: Duration = Duration::from_secs(3600);
@@ -37,10 +37,13 @@ fn error(condition: &'static str) -> Element<'static> {
     error.with_child(Element::new(STANZAS, condition))
 }
 
-/// Under what a question of somebody else's is kept.
-fn inquiry_key(from: &str, id: &str) -> Digest {
-    // No JID has a NUL.
-    digest(&[from.as_bytes(), id.as_bytes()].join(&0))
+/// What the ids begin with under which questions are handed over. The engine knows them for ever, so an answer to a
+/// protected question never passes for one to a question in clear.
+const INQUIRY_PREFIX: &str = "e2eq-";
+
+/// Whether an iq answers a question that was protected, be it forgotten.
+pub(super) fn answers_inquiry(iq: &Element<'_>) -> bool {
+    is_answer(iq) && iq.attr("id").is_some_and(|id| id.starts_with(INQUIRY_PREFIX))
 }
 
 /// Whether an iq answers another.
@@ -57,11 +60,6 @@ impl Draft<'_> {
         token: Token,
         tag: AnswerTag,
     ) {
-        if self.state.questions.len() >= MAX_UNANSWERED
-            && let Some(oldest) = self.state.questions.due(Timestamp::MAX).first()
-        {
-            self.state.questions.remove(oldest);
-        }
         let question = Question {
             token: token.0,
             to: iq.attr("to").unwrap_or_default().to_owned(),
@@ -89,32 +87,69 @@ impl Draft<'_> {
         self.state.questions.contains(&(jid.clone(), device, tag))
     }
 
-    /// Notes a question of somebody else's that is handed over. One of the same id takes its place.
-    pub(super) fn inquired(&mut self, from: &str, id: &str, device: u32, tag: AnswerTag) {
-        if self.state.inquiries.len() >= MAX_UNANSWERED
-            && let Some(oldest) = self.state.inquiries.due(Timestamp::MAX).first()
-        {
-            self.state.inquiries.remove(oldest);
+    /// Whether another question may be open.
+    pub(super) fn may_ask(&self) -> bool {
+        self.state.questions.len() < MAX_UNANSWERED
+    }
+
+    /// Whether another question of this account may be open.
+    pub(super) fn may_inquire(&self, jid: &BareJid) -> Result<bool, Error> {
+        let mut of_one = 0;
+        for id in self.state.inquiries.all_keys() {
+            of_one += usize::from(self.state.inquiries.get(&id)?.is_some_and(|inquiry| inquiry.jid == *jid));
         }
-        let inquiry = Inquiry { device, tag, forget_at: self.now.after(ANSWER_LIFE) };
-        self.state.inquiries.put(inquiry_key(from, id), inquiry);
+        Ok(of_one < MAX_INQUIRIES_OF_ONE && self.state.inquiries.len() < MAX_UNANSWERED)
     }
 
-    /// What an answer of the application is for, if it is for a protected question.
-    pub(super) fn inquiry(&self, answer: &Element<'_>) -> Result<Option<(Digest, &Inquiry)>, Error> {
+    /// Notes a question of somebody else's, and gives the id under which it is handed over: no question in clear, and
+    /// none of another device, can have the same.
+    pub(super) fn inquired(
+        &mut self,
+        jid: &BareJid,
+        iq: &Element<'_>,
+        id: &str,
+        (device, tag): (u32, AnswerTag),
+    ) -> String {
+        let inquiry = Inquiry {
+            jid: jid.clone(),
+            from: iq.attr("from").unwrap_or_default().to_owned(),
+            id: id.to_owned(),
+            device,
+            tag,
+            forget_at: self.now.after(ANSWER_LIFE),
+        };
+        let id = format!("{INQUIRY_PREFIX}{:016x}", self.rng.next_u64());
+        self.state.inquiries.put(id.clone(), inquiry);
+        id
+    }
+
+    /// What an answer of the application is for, if that question is open and was asked from there.
+    pub(super) fn inquiry(&self, answer: &Element<'_>) -> Result<Option<&Inquiry>, Error> {
         let (Some(to), Some(id)) = (answer.attr("to"), answer.attr("id")) else { return Ok(None) };
-        let key = inquiry_key(to, id);
-        Ok(self.state.inquiries.get(&key)?.map(|inquiry| (key, inquiry)))
+        let inquiry = self.state.inquiries.get(&id.to_owned())?;
+        let to = Address::parse(to).ok();
+        Ok(inquiry.filter(|inquiry| to.is_some() && Address::parse(&inquiry.from).ok() == to))
     }
 
-    pub(super) fn inquiry_answered(&mut self, key: &Digest) {
-        self.state.inquiries.remove(key);
+    pub(super) fn inquiry_answered(&mut self, answer: &Element<'_>) {
+        if let Some(id) = answer.attr("id") {
+            self.state.inquiries.remove(&id.to_owned());
+        }
     }
 
     /// A new stream: no iq of the one before is answered, and nothing of it waits any more.
     pub(super) fn end_stanzas_of_stream(&mut self) -> Done {
         self.state.questions.clear();
         self.state.inquiries.clear();
+        for key in self.state.arrivals.all_keys() {
+            if let Some(arrival) = self.state.arrivals.get_mut(&key)? {
+                // The first one makes a session.
+                let mut first = true;
+                arrival.stanzas.retain(|stanza| {
+                    core::mem::take(&mut first) || stanza.as_slice().starts_with(b"<message")
+                });
+            }
+        }
         for order in self.state.waiting.all_keys() {
             let Some(waiting) = self.state.waiting.get(&order)? else { continue };
             if !is_message(&waiting.stanza) {
@@ -123,32 +158,30 @@ impl Draft<'_> {
                 self.fail(token, SendError::StreamEnded);
             }
         }
-        for id in self.state.inbox.all_keys() {
-            if self.state.inbox.get(&id)?.is_some_and(|item| !is_message(&item.stanza)) {
-                self.state.inbox.remove(&id);
-            }
-        }
         Ok(())
     }
 
     /// An answer in clear to a protected question. Whether it was one: an error may be a server's, which cannot protect
     /// it; a result is none.
     pub(super) fn answered_in_clear(&mut self, iq: &Element<'_>) -> Result<bool, Error> {
-        let Some(Ok(from)) = iq.attr("from").map(Address::parse) else { return Ok(false) };
+        let from = iq.attr("from").map(Address::parse).transpose().ok().flatten();
         for key in self.state.questions.all_keys() {
             let Some(question) = self.state.questions.get(&key)? else { continue };
-            let asked = Address::parse(&question.to).is_ok_and(|to| to == from);
-            if !asked || iq.attr("id") != Some(question.id.as_str()) {
+            if iq.attr("id") != Some(question.id.as_str()) {
                 continue;
             }
-            if iq.attr("type") == Some("error") {
-                let token = Token(question.token);
-                self.state.questions.remove(&key);
-                self.fail(token, SendError::Bounced);
-                self.effects.push(Effect::Pass);
-            } else {
-                self.reject(Some(&from.bare), Misbehaviour::NotTheAnswer);
+            if iq.attr("type") != Some("error") {
+                // Whoever it claims to be from: libraries may not look.
+                self.reject(from.as_ref().map(|from| &from.bare), Misbehaviour::NotTheAnswer);
+                return Ok(true);
             }
+            if from != Address::parse(&question.to).ok() {
+                continue;
+            }
+            let token = Token(question.token);
+            self.state.questions.remove(&key);
+            self.fail(token, SendError::Bounced);
+            self.effects.push(Effect::Pass);
             return Ok(true);
         }
         Ok(false)

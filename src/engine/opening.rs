@@ -310,13 +310,14 @@ impl Draft<'_> {
         }
         for order in self.state.waiting.all_keys() {
             let Some(waiting) = self.state.waiting.get(&order)? else { continue };
-            if waiting.to == key.0 {
+            // A signature needs no session.
+            if waiting.to == key.0 && !waiting.form.is_signed() {
                 let token = Token(waiting.token);
                 self.state.waiting.remove(&order);
                 self.fail(token, why);
             }
         }
-        Ok(())
+        self.flush(&key.0)
     }
 
     /// The stream is gone, and with it the answer to the request for one-time prekeys.

@@ -33,6 +33,7 @@ impl Draft<'_> {
             own_devices: coverage.own_devices.clone(),
             missing: coverage.missing.clone(),
             clear: coverage.clear,
+            readable: coverage.readable,
             resources_without: u16::try_from(coverage.resources_without).unwrap_or(u16::MAX),
         };
         self.state.outbox.put(order, item);
@@ -61,6 +62,7 @@ impl Draft<'_> {
                 missing: item.missing.clone(),
                 resources_without: usize::from(item.resources_without),
                 clear: item.clear,
+                readable: item.readable,
             };
             self.effects.push(Effect::Sent { token: Token(token), coverage });
         }

@@ -101,7 +101,7 @@ impl Draft<'_> {
         self.flush_all()
     }
 
-    fn end_held(&mut self) -> Done {
+    pub(super) fn end_held(&mut self) -> Done {
         if let Some(token) = self.own_mut()?.held.take() {
             self.fail(Token(token), SendError::Cancelled);
         }

@@ -65,6 +65,10 @@ impl Engine {
         if left && (contact.never_clear() || needy) {
             return Ok(Outlook::Refused(SendError::Left));
         }
+        if need.form().is_signed() {
+            // It needs nothing of the contact.
+            return Ok(Outlook::Authenticated);
+        }
         let level = match need {
             Need::Clear(_) => return Ok(Outlook::Clear),
             Need::Policy if !contact.never_clear() => return Ok(Outlook::Clear),
@@ -88,12 +92,11 @@ impl Engine {
             }
             ready &= suite.is_some();
         }
-        Ok(match (need.form(), ready) {
-            (Form::Encrypted, true) => Outlook::Encrypted,
-            (Form::Encrypted, false) => Outlook::EncryptedLater,
-            (Form::Authenticated | Form::Shown, false) => Outlook::AuthenticatedLater,
-            // A signature needs nothing of the contact.
-            (_, true | false) => Outlook::Authenticated,
+        Ok(match (need.form() == Form::Encrypted, ready) {
+            (true, true) => Outlook::Encrypted,
+            (true, false) => Outlook::EncryptedLater,
+            (false, true) => Outlook::Authenticated,
+            (false, false) => Outlook::AuthenticatedLater,
         })
     }
 

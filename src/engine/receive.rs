@@ -8,13 +8,14 @@ use crate::engine::records::SessionKey;
 use crate::engine::seal::AUTHENTICATION;
 use crate::engine::statement::SIGNED;
 use crate::error::{Error, Malformed, Misbehaviour, Misuse, Reason, Unreadable};
-use crate::identity::digest;
+use crate::identity::{Digest, digest};
 use crate::jid::{Address, BareJid};
 use crate::secret::Secret;
 use crate::session::{Context as Bound, OpenError, Opened, SKIPPED_LIFE, Session, StanzaKind};
 use crate::stanza::envelope::{Envelope, Part};
 use crate::stanza::{
-    CLIENT_NS, Element, IQ, MAX_STANZA, MESSAGE, PRESENCE, attached, parse, wrap, write_stanza,
+    CLIENT_NS, Element, IQ, MAX_STANZA, MESSAGE, PRESENCE, Uncovered, attached, parse, uncover, wrap,
+    write_stanza,
 };
 use crate::step::{Consent, Effect, Event, Via};
 use crate::store::table::Missing;
@@ -63,7 +64,15 @@ pub(super) fn protection_of<'e, 'a>(stanza: &'e Element<'a>) -> Option<(&'e Elem
 /// Whom a refused stanza claims to be from, and why it was refused.
 type Refused = (Option<BareJid>, Reason);
 
-impl Incoming<'_> {
+impl<'a> Incoming<'a> {
+    /// What of a stanza in clear is covered. Only archives drop children; elsewhere one that is missing was taken out.
+    pub(super) fn uncover(&self, digests: &[Digest]) -> Result<Uncovered<'a>, Reason> {
+        match uncover(self.element, digests) {
+            Ok(covered) if covered.missing == 0 || self.via == Via::Archive => Ok(covered),
+            Ok(_) | Err(_) => Err(Reason::Altered),
+        }
+    }
+
     /// The stanza, to be kept until it can be read.
     pub(super) fn to_xml(&self) -> String {
         write_stanza(self.outer.unwrap_or(self.element))
@@ -155,7 +164,17 @@ impl Draft<'_> {
         match result {
             Ok(()) => Ok(()),
             // It can be read all the same, as what it is without authentication.
-            Err(Reason::Unreadable(_)) if incoming.how != How::Sealed => self.received_visible(&incoming),
+            Err(reason @ (Reason::Unreadable(_) | Reason::Malformed(Malformed::Version)))
+                if incoming.how != How::Sealed =>
+            {
+                // An iq is what it is in clear, with all that is checked there.
+                if incoming.kind == StanzaKind::Iq {
+                    return self.received_iq(stanza);
+                }
+                self.notify(Event::Unverified { peer: incoming.sender, reason });
+                self.effects.push(Effect::Pass);
+                Ok(())
+            }
             Err(reason) => self.refuse(&incoming, reason),
         }
     }
@@ -201,15 +220,6 @@ impl Draft<'_> {
         }
         let outer = (via != Via::Stream).then_some(stanza);
         Ok(Ok(Some(Incoming { element, kind, how, outer, via, sender, addressed, bytes })))
-    }
-
-    /// A stanza in clear whose authentication cannot be read here.
-    fn received_visible(&mut self, incoming: &Incoming<'_>) -> Done {
-        if incoming.kind == StanzaKind::Message {
-            return self.received_clear(incoming.element, &incoming.sender, incoming.via);
-        }
-        self.effects.push(Effect::Pass);
-        Ok(())
     }
 
     /// A message that is not under this protocol.
@@ -312,6 +322,8 @@ impl Draft<'_> {
                 Err(OpenError::Duplicate) => {
                     let (peer, device) = (incoming.sender.clone(), message.device);
                     self.notify(Event::Duplicate { peer, device });
+                    // As to what cannot be read: the answer must not tell the two apart.
+                    self.refuse_iq(incoming.element)?;
                     return Ok(Ok(()));
                 }
                 Err(OpenError::Refused(reason)) => {
@@ -386,7 +398,7 @@ impl Draft<'_> {
         opened: Opened,
         content: &[u8],
     ) -> Result<Result<(), Reason>, Error> {
-        let content = match self.content(incoming, key.1, content) {
+        let content = match self.content(incoming, key.1, content)? {
             Ok(content) => content,
             Err(reason) => return Ok(Err(reason)),
         };

@@ -425,7 +425,6 @@ macro_rules! key {
 
 key!(u32, |key| *key, |key: u32| Ok(key));
 key!(u64, |key| *key, |key: u64| Ok(key));
-key!(Digest, |key| *key, |key: Digest| Ok(key));
 key!((u32, Digest), |key| *key, |key: (u32, Digest)| Ok(key));
 key!(([u8; 16], u32, u32), |key| *key, |key: ([u8; 16], u32, u32)| Ok(key));
 key!(String, |key| Bytes::from(key.as_bytes()), |key: Bytes| to_text(key));

@@ -2,8 +2,9 @@
 //! be, and are lost with their stream.
 
 use crate::engine::draft::{Done, Draft};
-use crate::engine::iq::is_answer;
+use crate::engine::iq::{answers_inquiry, is_answer};
 use crate::engine::records::{Contact, Resource};
+use crate::engine::statement::is_publication;
 use crate::error::{Error, Malformed, Misuse};
 use crate::jid::{Address, BareJid};
 use crate::stanza::{Element, IQ};
@@ -25,26 +26,29 @@ impl Draft<'_> {
             }
             to => to,
         };
+        // Nobody would know what an answer in clear to a protected question is for.
         let consented = match (need, &to) {
-            (Need::Clear(consent), Some(to)) if consent.peer == to.bare => true,
+            (Need::Clear(consent), Some(to)) if consent.peer == to.bare => !answers_inquiry(element),
             (Need::Clear(_), _) => return Err(Misuse::Consent.into()),
             (Need::Authenticated(_) | Need::Encrypted(_) | Need::Policy, _) => false,
         };
         let way = if consented { Ok(None) } else { self.way(element, to.as_ref(), need)? };
+        let way = match way {
+            // This device has left, and seals nothing; what it would have sealed does not go out otherwise.
+            Ok(Some(_)) if self.own()?.left => Err(SendError::Left),
+            way => way,
+        };
         match (way, to) {
-            (Ok(Some(level)), Some(to)) => {
-                if self.own()?.connected {
-                    self.protect(element, to.bare, token, (level, need.form()))
-                } else {
-                    self.fail(token, SendError::StreamEnded);
-                    Ok(())
-                }
-            }
+            (Ok(Some(level)), Some(to)) => self.protect(element, to.bare, token, (level, need.form())),
             (Err(why), _) => {
                 self.fail(token, why);
                 Ok(())
             }
-            (Ok(_), _) => {
+            (Ok(Some(_)), None) => {
+                self.fail(token, SendError::NotProtectable);
+                Ok(())
+            }
+            (Ok(None), _) => {
                 self.effects.push(Effect::Pass);
                 Ok(())
             }
@@ -76,22 +80,22 @@ impl Draft<'_> {
         let Some(to) = to.filter(|_| for_people) else {
             return Ok(level.map_or(Ok(None), |_| Err(SendError::NotProtectable)));
         };
-        if self.own()?.left {
-            return Ok(level.map_or(Ok(None), |_| Err(SendError::Left)));
-        }
         let signed = need.form().is_signed();
         if iq && is_answer(element) {
-            let protected = self.inquiry(element)?.is_some();
-            return Ok(match level {
+            return Ok(match (self.inquiry(element)?, level) {
                 // A signature does not say which question it answers.
-                Some(_) if signed => Err(SendError::NotProtectable),
-                _ if protected => Ok(Some(level.unwrap_or(least))),
-                Some(_) => Err(SendError::NotProtectable),
-                None => Ok(None),
+                (_, Some(_)) if signed => Err(SendError::NotProtectable),
+                (Some(_), _) => Ok(Some(level.unwrap_or(least))),
+                // The question was protected, and its stream or its time is over.
+                (None, _) if answers_inquiry(element) => Err(SendError::StreamEnded),
+                (None, Some(_)) => Err(SendError::NotProtectable),
+                (None, None) => Ok(None),
             });
         }
         if signed {
-            return Ok(Ok(level));
+            // Servers read it; of theirs only an item can hold a signature.
+            let fits = !iq || to.resource.is_some() || is_publication(element);
+            return Ok(if fits { Ok(level) } else { Err(SendError::NotProtectable) });
         }
         let there = match &to.resource {
             Some(resource) => self.device_of_resource(&to.bare, resource)?.is_some(),
@@ -99,8 +103,10 @@ impl Draft<'_> {
             None if iq => return Ok(level.map_or(Ok(None), |_| Err(SendError::NotProtectable))),
             None => true,
         };
-        let own = self.own()?.jid == to.bare;
-        let encrypts = own || self.contact(&to.bare)?.is_some_and(Contact::never_clear);
+        let encrypts = match &to.resource {
+            Some(_) => self.encrypts_at(to)?,
+            None => self.contact(&to.bare)?.is_some_and(Contact::never_clear),
+        };
         Ok(match level {
             Some(level) if there => Ok(Some(level)),
             Some(_) => Err(SendError::NoKeys),
@@ -109,13 +115,21 @@ impl Draft<'_> {
         })
     }
 
+    /// Whether a device is known at a full JID, of one's own account or of one that encrypts.
+    fn encrypts_at(&self, address: &Address) -> Result<bool, Error> {
+        let Some(resource) = &address.resource else { return Ok(false) };
+        let own = self.own()?.jid == address.bare;
+        let encrypts = own || self.contact(&address.bare)?.is_some_and(Contact::never_clear);
+        Ok(encrypts && self.device_of_resource(&address.bare, resource)?.is_some())
+    }
+
     /// Whether a stanza goes to a full JID.
     pub(super) fn is_to_resource(element: &Element<'_>) -> bool {
         let to = element.attr("to").map(Address::parse);
         to.is_some_and(|to| to.is_ok_and(|to| to.resource.is_some()))
     }
 
-    /// The device at a full JID, if it is there and has shown its advert.
+    /// The device that has shown its advert at a full JID.
     pub(super) fn device_at(&self, to: Option<&str>) -> Result<Option<u32>, Error> {
         match to.map(Address::parse) {
             Some(Ok(Address { bare, resource: Some(resource) })) => self.device_of_resource(&bare, &resource),
@@ -124,16 +138,11 @@ impl Draft<'_> {
     }
 
     fn device_of_resource(&self, jid: &BareJid, resource: &str) -> Result<Option<u32>, Error> {
-        let connection = self.own()?.connection;
-        let contact = self.contact(jid)?.filter(|contact| contact.connection == connection);
-        let here = |known: &&Resource| known.name == resource && known.available && known.device != 0;
-        let device =
-            contact.and_then(|contact| contact.resources.iter().find(here)).map(|known| known.device);
+        // That it is there is a server's word, and so is that it is gone.
+        let here = |known: &&Resource| known.name == resource && known.device != 0;
+        let device = self.contact(jid)?.and_then(|contact| contact.resources.iter().find(here));
+        let Some(device) = device.map(|known| known.device) else { return Ok(None) };
         // Its advert may not be verified yet.
-        let known = match device {
-            Some(device) => self.device(jid, device)?.is_some(),
-            None => false,
-        };
-        Ok(device.filter(|_| known))
+        Ok(self.device(jid, device)?.map(|_| device))
     }
 }

@@ -10,8 +10,8 @@ use crate::session::{Context as Bound, KemPolicy, Session, StanzaKind};
 use crate::stanza::envelope::{self, Recipient};
 use crate::stanza::wrap::Wrap;
 use crate::stanza::{
-    AnswerTag, Attribute, Body, CLIENT_NS, Content, Element, IQ, MESSAGE, Node, OUTSIDE, Uncoverable, attach,
-    cover, is_for_servers, write_stanza,
+    AnswerTag, Attribute, Body, CLIENT_NS, Content, Element, Hints, IQ, MESSAGE, Node, OUTSIDE, Uncoverable,
+    attach, cover, is_for_servers, is_hint, write_stanza,
 };
 use crate::step::{Form, SendError};
 use crate::suite::{Suite, SuiteId};
@@ -19,6 +19,9 @@ use crate::wire::to_base64;
 
 /// The element that authenticates a stanza in clear.
 pub(super) const AUTHENTICATION: &str = "auth";
+
+/// XEP-0085: that somebody is typing.
+const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
 
 /// A device to send to, and the session for it.
 pub(super) struct Target {
@@ -207,12 +210,21 @@ impl Draft<'_> {
             out = out.with_child(child.clone());
         }
         match (&*element.name, element.attr("type")) {
-            (MESSAGE, _) => self.config.hints.add_to(&mut out),
+            (MESSAGE, _) => self.hints_for(element).add_to(&mut out),
             (IQ, Some("error")) => out = out.with_child(undefined_error()),
             _ => {}
         }
         write_stanza(&out)
     }
+    /// What servers are told about a message: what the application has told them, or nothing of what only says that
+    /// somebody is typing, or what the configuration says.
+    fn hints_for(&self, element: &Element<'_>) -> Hints {
+        let mut said = element.elements().filter(|child| !is_for_servers(&child.ns, &child.name)).peekable();
+        let passing = said.peek().is_some() && said.all(|child| &*child.ns == CHAT_STATES);
+        let hinted = element.elements().any(|child| is_hint(&child.ns));
+        if passing || hinted { Hints::Bare } else { self.config.hints }
+    }
+
     /// The stanza as it is, with an element of this protocol that vouches for it.
     pub(super) fn attach(&self, element: &Element<'_>, authentication: Element<'_>) -> String {
         let mut out = element.clone();
@@ -220,7 +232,7 @@ impl Draft<'_> {
         let mut out = attach(out, authentication);
         // It is what it is to servers; only what they do not keep by themselves is marked.
         if &*element.name == MESSAGE && element.child(CLIENT_NS, "body").is_none() {
-            self.config.hints.kept().add_to(&mut out);
+            self.hints_for(element).kept().add_to(&mut out);
         }
         write_stanza(&out)
     }

@@ -18,10 +18,19 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
+    /// Whether a number is below the window: nobody can tell whether it has come.
+    pub(crate) fn is_too_old(&self, number: u64) -> bool {
+        self.highest.saturating_sub(number) >= WINDOW
+    }
+
     /// Whether a number has not come before. One too old to be told is taken for one that has.
     pub(crate) fn is_new(&self, number: u64) -> bool {
         if number > self.highest {
             return true;
+        }
+        // They begin with one.
+        if number == 0 {
+            return false;
         }
         let (word, bit) = place(number);
         let seen = self.window.get(word).is_none_or(|word| word & bit != 0);

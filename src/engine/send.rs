@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use crate::engine::draft::{Done, Draft};
-use crate::engine::iq::is_answer;
+use crate::engine::iq::{is_answer, is_message};
 use crate::engine::opening::Occasion;
 use crate::engine::outbox::MAX_OUTBOX;
 use crate::engine::records::{Contact, WaitingSend};
@@ -21,11 +21,14 @@ use crate::suite::Level;
 /// A stanza waits so long for keys while connected; then it fails.
 const GIVE_UP: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// An iq or a presence waits at most so long for keys: who asked has given up by then.
+const STREAM_PATIENCE: Duration = Duration::from_secs(60);
+
 /// A stanza that the policy may yet send in clear waits at most so long for the peer's keys.
 pub(super) const UNDECIDED: Duration = Duration::from_secs(60);
 
 /// Room for addresses and for the copy that a carbon or an archive makes of a stanza.
-const MARGIN: usize = 8_192;
+pub(super) const MARGIN: usize = 8_192;
 
 /// What a carbon or an archive result puts around a message: the message itself, its wrapper, `forwarded`.
 const COPY_DEPTH: usize = 3;
@@ -122,9 +125,11 @@ impl Draft<'_> {
         }
         let order = self.count(|counters| &mut counters.outbox)?;
         // Those handed in earlier go first.
-        let behind = self.first_waiting(&to)?.is_some();
-        let attempt = if behind {
-            Attempt::Wait(Waiting::Keys)
+        let message = &*element.name == MESSAGE;
+        let behind = self.first_waiting(&to, message)?;
+        let attempt = if let Some(first) = behind {
+            let told = self.state.waiting.get(&first)?.map_or(0, |first| first.told);
+            Attempt::Wait(waiting_for(told))
         } else {
             self.sending = Some(to.clone());
             self.attempt(order, &to, element, token, (level, form))?
@@ -134,7 +139,11 @@ impl Draft<'_> {
             Attempt::Pass => self.effects.push(Effect::Pass),
             Attempt::Fail(why) => self.fail(token, why),
             Attempt::Wait(why) => {
-                let patience = if level == 0 { UNDECIDED } else { GIVE_UP };
+                let patience = match level {
+                    0 => UNDECIDED,
+                    _ if message => GIVE_UP,
+                    _ => STREAM_PATIENCE,
+                };
                 let stanza = write_stanza(element);
                 // It must be read again.
                 if stanza.len() > MAX_STANZA {
@@ -173,7 +182,7 @@ impl Draft<'_> {
             if let Some(waiting) = self.state.waiting.get(&key)?
                 && waiting.token == token.0
             {
-                let why = if waiting.told == told(Waiting::Agent) { Waiting::Agent } else { Waiting::Keys };
+                let why = waiting_for(waiting.told);
                 self.effects.push(Effect::Waiting { token, why });
                 return Ok(true);
             }
@@ -187,9 +196,11 @@ impl Draft<'_> {
         Ok(false)
     }
 
-    pub(super) fn first_waiting(&self, to: &BareJid) -> Result<Option<u64>, Error> {
+    /// The first that waits for `to`: of messages, or of the stanzas of a stream. Neither waits for the other.
+    pub(super) fn first_waiting(&self, to: &BareJid, message: bool) -> Result<Option<u64>, Error> {
+        let first = |waiting: &WaitingSend| waiting.to == *to && is_message(&waiting.stanza) == message;
         for key in self.state.waiting.all_keys() {
-            if self.state.waiting.get(&key)?.is_some_and(|waiting| waiting.to == *to) {
+            if self.state.waiting.get(&key)?.is_some_and(first) {
                 return Ok(Some(key));
             }
         }
@@ -204,7 +215,7 @@ impl Draft<'_> {
             if waiting.to != *to && self.own()?.jid != *to {
                 continue;
             }
-            if self.first_waiting(&waiting.to)? != Some(key) {
+            if self.first_waiting(&waiting.to, is_message(&waiting.stanza))? != Some(key) {
                 continue;
             }
             let token = Token(waiting.token);
@@ -271,6 +282,10 @@ impl Draft<'_> {
         if self.own()?.certificate.as_slice().is_empty() {
             return Ok(Attempt::Wait(Waiting::Agent));
         }
+        // Of a stream that may be resumed; else it goes with its stream.
+        if &*element.name != MESSAGE && !self.own()?.connected {
+            return Ok(Attempt::Wait(Waiting::Connection));
+        }
         if element.depth() > MAX_DEPTH - COPY_DEPTH {
             return Ok(Attempt::Fail(SendError::TooLarge));
         }
@@ -280,11 +295,23 @@ impl Draft<'_> {
         if self.contact(to)?.is_some_and(|contact| contact.other_key.is_some()) {
             return Ok(Attempt::Fail(SendError::KeyChanged));
         }
-        let inquiry = if is_answer(element) { self.inquiry(element)? } else { None };
-        let inquiry = inquiry.map(|(key, inquiry)| (key, inquiry.device, inquiry.tag));
-        let answers = inquiry.map(|(_, _, tag)| tag);
-        let asker = inquiry.map(|(_, device, _)| device);
-        let (targets, coverage) = match self.targets(to, element, asker, level)? {
+        let iq = &*element.name == IQ;
+        let inquiry = if iq && is_answer(element) { self.inquiry(element)?.cloned() } else { None };
+        if iq && inquiry.is_none() && is_answer(element) {
+            // Its question was forgotten while it waited.
+            return Ok(Attempt::Fail(SendError::StreamEnded));
+        }
+        if iq && inquiry.is_none() && !self.may_ask() {
+            return Ok(Attempt::Fail(SendError::Full));
+        }
+        let handed_in = element;
+        let readdressed = inquiry.as_ref().map(|inquiry| {
+            element.clone().with_attr("to", inquiry.from.as_str()).with_attr("id", inquiry.id.as_str())
+        });
+        let element = readdressed.as_ref().unwrap_or(element);
+        let answers = inquiry.as_ref().map(|inquiry| inquiry.tag);
+        let asker = inquiry.as_ref().map(|inquiry| inquiry.device);
+        let (targets, coverage) = match self.targets(to, element, asker, (level, form))? {
             Ok(found) => found,
             Err(attempt) => return Ok(attempt),
         };
@@ -313,8 +340,8 @@ impl Draft<'_> {
             self.put_in_outbox(order, to, element.attr("id"), stanza, Some((token, coverage)));
             return Ok(Attempt::Sent);
         }
-        if let Some((key, ..)) = inquiry {
-            self.inquiry_answered(&key);
+        if inquiry.is_some() {
+            self.inquiry_answered(handed_in);
         } else if let (Some(device), Some(tag)) = (device, sealed.answer_tag) {
             self.asked_question((to, device), element, token, tag);
         }
@@ -332,7 +359,7 @@ impl Draft<'_> {
         to: &BareJid,
         element: &Element<'_>,
         asker: Option<u32>,
-        level: Level,
+        (level, form): (Level, Form),
     ) -> Result<Result<(Vec<Target>, Coverage), Attempt>, Error> {
         let own = self.own()?;
         let (account, me, connection) = (own.jid.clone(), own.device, own.connection);
@@ -342,11 +369,13 @@ impl Draft<'_> {
             // Nobody is there any more.
             return Ok(Err(Attempt::Fail(SendError::NoKeys)));
         }
-        let resources_without = self.contact(to)?.filter(|_| message).map_or(0, |contact| {
+        let all = message || only.is_none();
+        let resources_without = self.contact(to)?.filter(|_| all).map_or(0, |contact| {
             let here = |resource: &&super::records::Resource| resource.available && resource.device == 0;
             if contact.connection == connection { contact.resources.iter().filter(here).count() } else { 0 }
         });
-        let mut coverage = Coverage { resources_without, ..Coverage::default() };
+        let readable = form != Form::Encrypted;
+        let mut coverage = Coverage { resources_without, readable, ..Coverage::default() };
         let mut targets: Vec<Target> = Vec::new();
         let mut wait = None;
         let accounts: &[&BareJid] = if *to == account || !message { &[to] } else { &[to, &account] };
@@ -390,7 +419,7 @@ impl Draft<'_> {
 
     /// Whether a fetch of the account's keys has ended not long ago, and none is under way; or whether, with devices
     /// that are known, its server gave no answer.
-    fn is_fresh(&self, jid: &BareJid) -> Result<bool, Error> {
+    pub(super) fn is_fresh(&self, jid: &BareJid) -> Result<bool, Error> {
         Ok(self.contact(jid)?.is_some_and(|contact| {
             let ever = contact.checked != crate::env::Timestamp::default();
             let ended = ever && !contact.wanted && self.now.since(contact.checked) < super::fetch::FRESH;
@@ -462,6 +491,16 @@ pub(super) enum Found {
     Missing,
     TooWeak,
     Wait(Waiting),
+}
+
+/// What `told` gave.
+fn waiting_for(told: u8) -> Waiting {
+    match told {
+        1 => Waiting::Agent,
+        2 => Waiting::Connection,
+        4 => Waiting::Publication,
+        _ => Waiting::Keys,
+    }
 }
 
 fn told(why: Waiting) -> u8 {

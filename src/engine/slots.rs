@@ -47,7 +47,8 @@ impl Draft<'_> {
     }
 
     pub(super) fn is_waited_for(&self, jid: &BareJid) -> Result<bool, Error> {
-        Ok(self.sending.as_ref() == Some(jid) || self.first_waiting(jid)?.is_some())
+        let waits = self.first_waiting(jid, true)?.or(self.first_waiting(jid, false)?).is_some();
+        Ok(self.sending.as_ref() == Some(jid) || waits)
     }
 
     /// Goes on with what waits for its turn: the own account, then what messages wait for, then the

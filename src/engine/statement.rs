@@ -8,6 +8,7 @@ use crate::engine::Engine;
 use crate::engine::asks::operation;
 use crate::engine::deliver::Given;
 use crate::engine::draft::{Done, Draft};
+use crate::engine::iq::is_answer;
 use crate::engine::receive::Incoming;
 use crate::engine::records::Purpose;
 use crate::engine::send::Attempt;
@@ -16,11 +17,13 @@ use crate::error::{Error, Malformed, Misbehaviour, Misuse, Reason, Unreadable};
 use crate::identity::DeviceCertificate;
 use crate::jid::BareJid;
 use crate::session::StanzaKind;
-use crate::signed::{Covered, MAX_SIGNED, Signed, SignedIn, SignedTbs, Statement, StatementKind};
+use crate::signed::{
+    Covered, MAX_SIGNED, MAX_STATEMENT_LIFE, Signed, SignedIn, SignedTbs, Statement, StatementKind,
+};
 use crate::stanza::canonical::{Reduced, is_fragile};
 use crate::stanza::{
-    CLIENT_NS, Element, MAX_STANZA, MESSAGE, Node, Tree, Uncoverable, cover, is_out_of_place, parse,
-    parse_children, uncover, write_children, write_stanza,
+    CLIENT_NS, Element, IQ, MAX_STANZA, MESSAGE, Node, Tree, Uncoverable, cover, is_out_of_place, parse,
+    parse_children, write_children, write_stanza,
 };
 use crate::step::{Coverage, Effect, Event, Form, Inbound, SendError, Token, Via, Waiting};
 use crate::wire::{from_base64, to_base64};
@@ -29,7 +32,7 @@ use crate::wire::{from_base64, to_base64};
 pub(super) const SIGNED: &str = "signed";
 
 /// A statement is good for so long: what lies in an offline store is read by then. An archive gives it later too.
-const STATEMENT_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
+const STATEMENT_LIFE: Duration = MAX_STATEMENT_LIFE;
 
 /// PEP and other nodes (XEP-0060).
 const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
@@ -43,12 +46,20 @@ struct Publication<'e, 'a> {
 
 /// The item that an iq publishes, if it is one and has one payload.
 fn publication<'e, 'a>(iq: &'e Element<'a>) -> Option<Publication<'e, 'a>> {
+    if !iq.is(CLIENT_NS, IQ) || iq.attr("type") != Some("set") {
+        return None;
+    }
     let publish = iq.child(PUBSUB, "pubsub")?.child(PUBSUB, "publish")?;
     let mut items = publish.elements().filter(|item| item.is(PUBSUB, "item"));
     let (item, None) = (items.next()?, items.next()) else { return None };
     let mut payloads = item.elements();
     let (payload, None) = (payloads.next()?, payloads.next()) else { return None };
     Some(Publication { node: publish.attr("node")?, id: item.attr("id").unwrap_or_default(), payload })
+}
+
+/// Whether an iq publishes one item, which can be signed.
+pub(super) fn is_publication(iq: &Element<'_>) -> bool {
+    publication(iq).is_some()
 }
 
 /// The payload of a signed item, without the signature, as it is covered.
@@ -106,15 +117,19 @@ impl Engine {
             Ok(unverified) => unverified,
             Err(reason) => return Ok(Err(reason)),
         };
-        let Some(known) = self.state.devices.get(&(jid.clone(), unverified.device()))? else {
+        let device = unverified.device();
+        let own = self.state.own.get(&())?.filter(|own| own.jid == jid && own.device == device);
+        let known = self.state.devices.get(&(jid.clone(), device))?;
+        let good = own.is_some_and(|own| !own.left) || known.is_some_and(|known| known.is_good(now));
+        let certificate = own.map(|own| &own.certificate).or(known.map(|known| &known.certificate));
+        let Some(certificate) = certificate.filter(|certificate| !certificate.as_slice().is_empty()) else {
             return Ok(Err(Unreadable::NoRecord.into()));
         };
         let certificate =
-            DeviceCertificate::from_store(known.certificate.as_slice()).map_err(|_| Misuse::Record)?;
-        let device = unverified.device();
+            DeviceCertificate::from_store(certificate.as_slice()).map_err(|_| Misuse::Record)?;
         let verified = unverified.verify(&jid, &certificate, &self.config.suites, now);
         Ok(verified.and_then(|signed| {
-            if !known.is_good(now) {
+            if !good {
                 return Err(Misbehaviour::Retired.into());
             }
             let Statement { kind, subject, inner_id, covered, audience: _ } = signed.statement();
@@ -243,6 +258,10 @@ impl Draft<'_> {
         let account = self.own()?.jid.clone();
         let Ok(signed) = Signed::issue(tbs, signature, &account, key, suites) else { return Ok(false) };
         let element = parse(&waiting.stanza).map_err(|_| Misuse::Record)?;
+        if &*element.name != MESSAGE && !self.own()?.connected {
+            // If the stream goes on, it is signed anew.
+            return Ok(true);
+        }
         let signature = Element::new(NS, SIGNED).with_text(to_base64(signed.bytes()));
         let stanza = if publication(&element).is_some() {
             write_stanza(&attach_to_item(element.clone(), signature))
@@ -254,11 +273,13 @@ impl Draft<'_> {
         if stanza.len() > MAX_STANZA {
             self.fail(token, SendError::TooLarge);
         } else if &*element.name == MESSAGE {
-            let of = Some((token, Coverage::default()));
+            let coverage = Coverage { readable: true, ..Coverage::default() };
+            let of = Some((token, coverage));
             self.put_in_outbox(order, &waiting.to, element.attr("id"), stanza, of);
         } else {
             self.send(stanza, Some(token))?;
-            self.effects.push(Effect::Sent { token, coverage: Coverage::default() });
+            let coverage = Coverage { readable: true, ..Coverage::default() };
+            self.effects.push(Effect::Sent { token, coverage });
         }
         self.flush(&waiting.to)?;
         Ok(true)
@@ -292,8 +313,8 @@ impl Draft<'_> {
             return Ok(Ok(()));
         }
         let Some(known) = self.device(sender, device)?.cloned() else {
-            // Those of whom something is known are asked for the rest; a stranger could make us ask.
-            if self.contact(sender)?.is_some() {
+            // A stranger must not learn from a request that this device is here.
+            if self.is_friend(sender)? && !self.is_fresh(sender)? {
                 self.want_keys(sender)?;
             }
             return Ok(Err(Unreadable::NoRecord.into()));
@@ -311,6 +332,9 @@ impl Draft<'_> {
             Ok(given) => given,
             Err(reason) => return Ok(Err(reason)),
         };
+        if known.statements.is_too_old(signed.sequence()) {
+            return Ok(Err(Unreadable::TooOld.into()));
+        }
         if !known.statements.is_new(signed.sequence()) {
             self.notify(Event::Duplicate { peer: sender.clone(), device });
             return Ok(Ok(()));
@@ -335,6 +359,10 @@ impl Draft<'_> {
         if !fits || !signed.is_for(&incoming.addressed) {
             return Err(Misbehaviour::WrongSubject.into());
         }
+        if incoming.kind == StanzaKind::Iq && is_answer(element) {
+            // It does not say of which question.
+            return Err(Misbehaviour::NotTheAnswer.into());
+        }
         // What an archive has may be older.
         if incoming.via != Via::Archive {
             signed.check_time(self.now)?;
@@ -343,16 +371,13 @@ impl Draft<'_> {
         let (children, missing, dropped) = match covered {
             Covered::Hashes([]) => return Err(Malformed::Stanza.into()),
             Covered::Hashes(digests) => {
-                let covered = uncover(element, digests).map_err(|_| Reason::Altered)?;
+                let covered = incoming.uncover(digests)?;
                 (covered.children, covered.missing, Some(covered.dropped))
             }
             Covered::Opaque(xml) => (parse_children(xml)?, 0, None),
         };
         let children = children.into_iter().map(Node::into_owned).collect();
-        let form = match (missing, audience) {
-            (_, None) => Form::SignedForAnyone,
-            (_, Some(_)) => Form::Signed,
-        };
+        let form = if audience.is_some() { Form::Signed } else { Form::SignedForAnyone };
         Ok(Given {
             stanza: Element { children, ..Element::new(CLIENT_NS, name) },
             id: Some(inner_id).filter(|id| !id.is_empty()).map(|id| id.to_owned().into()),

@@ -141,7 +141,9 @@ fn time_is_checked_apart() {
     assert_eq!(at(NOW - 9 * DAY, NOW - DAY - 1), expired);
     assert_eq!(at(NOW + DAY, NOW + DAY), Ok(()));
     assert_eq!(at(NOW + DAY + 1, NOW + 9 * DAY), expired);
-    assert_eq!(at(NOW, u32::MAX), Ok(()));
+    assert_eq!(at(NOW, NOW + 31 * DAY), Ok(()));
+    assert_eq!(at(NOW, NOW + 31 * DAY + 1), expired);
+    assert_eq!(at(NOW, u32::MAX), expired);
     // From an archive it still says what it said.
     let old =
         SignedTbs { time: Timestamp::from_secs(NOW - 9 * DAY), expiry: NOW - 8 * DAY, ..tbs(&device, &SAID) };

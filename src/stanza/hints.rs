@@ -47,6 +47,11 @@ impl Hints {
     }
 }
 
+/// Whether a stanza's child is a hint of XEP-0334.
+pub(crate) fn is_hint(ns: &str) -> bool {
+    ns == HINTS_NS
+}
+
 /// Whether a stanza's child is meant for servers: it stays outside a protected stanza, and is
 /// dropped where it is found inside.
 pub(crate) fn is_for_servers(ns: &str, name: &str) -> bool {

@@ -23,6 +23,14 @@ pub enum Event {
         /// With this the user can answer in clear.
         consent: Consent,
     },
+    /// A stanza in clear whose authentication cannot be checked on this device: it was not meant for it, or keys are not
+    /// known. It follows as `Pass`: nobody vouches for it here.
+    Unverified {
+        /// The account that it claims to be from.
+        peer: BareJid,
+        /// Why not.
+        reason: Reason,
+    },
     /// The same stanza again, or one too old to be told from it. Not an error.
     Duplicate {
         /// The account.

@@ -131,6 +131,16 @@ pub(crate) fn infoset(xml: &str) -> String {
     infoset.out
 }
 
+/// The id of a stanza.
+pub(crate) fn id_of(stanza: &str) -> String {
+    stanza.split(" id='").nth(1).and_then(|rest| rest.split('\'').next()).expect("an id").to_owned()
+}
+
+/// A stanza with the id of another: a question is handed over under an id of the engine's.
+pub(crate) fn with_id_of(stanza: &str, other: &str) -> String {
+    stanza.replacen(&format!(" id='{}'", id_of(stanza)), &format!(" id='{}'", id_of(other)), 1)
+}
+
 /// Both are the same infoset.
 pub(crate) fn assert_same(one: &str, other: &str) {
     assert_eq!(infoset(one), infoset(other));

@@ -5,6 +5,8 @@ use std::time::Duration;
 use xmpp_e2e::store::Store;
 use xmpp_e2e::{Coverage, Misbehaviour, Outlook, SendError};
 
+use xmpp_e2e_testkit::Device;
+
 use super::*;
 
 const VERSION: &str = "<query xmlns='jabber:iq:version'><name>Secret</name></query>";
@@ -15,8 +17,10 @@ fn ask(world: &mut World, id: &str) -> Token {
     hand_in(world, ALICE, &stanza, Need::Policy)
 }
 
-/// Bob answers a question by its id.
-fn answer(world: &mut World, kind: &str, id: &str, payload: &str) -> Token {
+/// Bob answers the question that came last, by the id that he has for it.
+fn answer(world: &mut World, kind: &str, payload: &str) -> Token {
+    let question = world.devices[BOB].inbox().iter().rev().find(|letter| letter.stanza.starts_with("<iq"));
+    let id = id_of(&question.expect("a question").stanza);
     hand_in(world, BOB, &format!("<iq to='{PHONE}' type='{kind}' id='{id}'>{payload}</iq>"), Need::Policy)
 }
 
@@ -67,14 +71,15 @@ fn an_iq_and_its_answers_are_protected() {
         let [End::Sent(Coverage { devices, .. })] = &coverage[..] else { panic!("{coverage:?}") };
         assert_eq!(devices[..], [world.devices[BOB].engine().device()]);
         let (got, context) = letter(&world, BOB);
+        let id = id_of(got);
         assert_same(
             got,
             &format!(
-                "<iq from='{PHONE}' to='{DESK}' type='get' id='v1'><query xmlns='jabber:iq:version'/></iq>"
+                "<iq from='{PHONE}' to='{DESK}' type='get' id='{id}'><query xmlns='jabber:iq:version'/></iq>"
             ),
         );
         assert!(context.id_protected);
-        let answered = answer(&mut world, kind, "v1", payload);
+        let answered = answer(&mut world, kind, payload);
         world.run();
         assert!(matches!(ends(&world, BOB, answered)[..], [End::Sent(_)]));
         let (got, context) = letter(&world, ALICE);
@@ -88,9 +93,9 @@ fn an_iq_and_its_answers_are_protected() {
         let wire = crossed(&world, Way::Out, DESK, "<iq");
         assert!(wire[0].contains(&format!("type='{kind}'")) && wire[0].contains("id='v1'"), "{wire:?}");
         assert_eq!(wire[0].contains("<error "), kind == "error");
-        // A second answer to the same question is nobody's: it goes as it is.
-        let again = answer(&mut world, kind, "v1", payload);
-        assert_eq!(ends(&world, BOB, again), [End::Pass]);
+        // A second answer to the same question is nobody's, and does not go out in clear.
+        let again = answer(&mut world, kind, payload);
+        assert_eq!(ends(&world, BOB, again), [End::Failed(SendError::StreamEnded)]);
     }
 }
 
@@ -109,7 +114,7 @@ fn answers_that_servers_swap_or_rename_still_find_their_questions() {
     for id in ["a", "b"] {
         ask(&mut world, id);
         world.run();
-        answer(&mut world, "result", id, &format!("<is xmlns='urn:is'>{id}</is>"));
+        answer(&mut world, "result", &format!("<is xmlns='urn:is'>{id}</is>"));
         world.run();
     }
     let all = letters(&world, ALICE);
@@ -144,7 +149,7 @@ fn results_in_clear_are_refused_and_errors_are_failures_that_nobody_vouches_for(
     assert!(matches!(ends[..], [End::Sent(_), End::Failed(SendError::Bounced)]), "{ends:?}");
     // The question is over: a true answer comes too late.
     world.run();
-    answer(&mut world, "result", "q", VERSION);
+    answer(&mut world, "result", VERSION);
     world.run();
     assert_eq!(letters(&world, ALICE).len(), 0);
     assert_eq!(rejected(&world, ALICE).last(), Some(&Misbehaviour::NotTheAnswer.into()));
@@ -180,7 +185,7 @@ fn a_question_opens_a_session_if_there_is_none() {
     ask(&mut world, "q");
     world.run();
     assert_eq!(letters(&world, BOB).len(), 1);
-    answer(&mut world, "result", "q", VERSION);
+    answer(&mut world, "result", VERSION);
     world.run();
     assert_eq!(letters(&world, ALICE).len(), 1);
     assert_eq!(world.devices[ALICE].engine().outlook(BOB_JID, &Need::Policy).unwrap(), Outlook::Encrypted);
@@ -193,12 +198,15 @@ fn what_belongs_to_a_stream_ends_with_it() {
     world.run();
     world.disconnect(ALICE);
     let offline = ask(&mut world, "r");
-    assert_eq!(ends(&world, ALICE, offline), [End::Failed(SendError::StreamEnded)]);
+    assert_eq!(ends(&world, ALICE, offline), []);
     world.connect(ALICE);
     world.run();
+    assert_eq!(ends(&world, ALICE, offline), [End::Failed(SendError::StreamEnded)]);
+    let question = world.devices[BOB].inbox().to_vec();
     clear(&mut world);
+    world.devices[BOB].record.inbox = question;
     // The answer to the stream before is nobody's.
-    answer(&mut world, "result", "q", VERSION);
+    answer(&mut world, "result", VERSION);
     world.run();
     assert_eq!(letters(&world, ALICE).len(), 0);
     assert_eq!(crossed(&world, Way::Out, PHONE, "<iq to="), Vec::<String>::new(), "nothing is sent again");
@@ -344,4 +352,156 @@ fn a_need_for_protection_is_met_or_the_stanza_fails() {
     let known = format!("<iq to='{DESK}' type='set' id='2'><x xmlns='y'/></iq>");
     let token = hand_in(&mut world, ALICE, &known, ENCRYPTED);
     assert!(matches!(ends(&world, ALICE, token)[..], [End::Sent(_)]));
+}
+
+#[test]
+fn an_answer_is_never_in_clear_whatever_becomes_of_its_question() {
+    let forgotten: [fn(&mut World); 4] = [
+        |world| {
+            world.disconnect(BOB);
+            world.connect(BOB);
+            world.run();
+        },
+        |world| world.advance(Duration::from_secs(3601)),
+        |world| {
+            answer(world, "result", "");
+        },
+        |world| world.command(BOB, xmpp_e2e::Command::Leave),
+    ];
+    for forget in forgotten {
+        let mut world = talking(16);
+        ask(&mut world, "q");
+        world.run();
+        let inbox = world.devices[BOB].inbox().to_vec();
+        forget(&mut world);
+        world.devices[BOB].record.inbox = inbox;
+        let late = answer(&mut world, "result", VERSION);
+        world.run();
+        assert!(matches!(ends(&world, BOB, late)[..], [End::Failed(_)]), "{:?}", ends(&world, BOB, late));
+        assert_eq!(crossed(&world, Way::Out, DESK, "Secret"), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn the_answer_to_a_question_in_clear_is_not_that_to_a_protected_one() {
+    let mut world = talking(17);
+    ask(&mut world, "q");
+    world.run();
+    world.devices[BOB].polite = false;
+    let clear =
+        format!("<iq from='{PHONE}' to='{DESK}' type='get' id='q'><ping xmlns='urn:xmpp:ping'/></iq>");
+    receive(&mut world, BOB, &clear);
+    let pong = hand_in(&mut world, BOB, &format!("<iq to='{PHONE}' type='result' id='q'/>"), Need::Policy);
+    world.run();
+    assert_eq!(ends(&world, BOB, pong), [End::Pass]);
+    assert_eq!(letters(&world, ALICE).len(), 0);
+    answer(&mut world, "result", VERSION);
+    world.run();
+    assert!(letter(&world, ALICE).0.contains("Secret"));
+}
+
+#[test]
+fn who_asks_too_much_leaves_room_for_others_and_is_refused() {
+    let mut world = talking(18);
+    for number in 0..101 {
+        let asked = ask(&mut world, &format!("q{number}"));
+        world.run();
+        let bounced =
+            matches!(ends(&world, ALICE, asked)[..], [End::Sent(_), End::Failed(SendError::Bounced)]);
+        assert_eq!(bounced, number == 100);
+    }
+    answer(&mut world, "result", "");
+    ask(&mut world, "again");
+    world.run();
+    assert_eq!(rejected(&world, BOB), [Misbehaviour::TooMuch.into()]);
+}
+
+#[test]
+fn what_a_server_says_of_who_is_there_does_not_end_encryption() {
+    for forged in
+        [format!("<presence from='{DESK}' type='unavailable'/>"), format!("<presence from='{DESK}'/>")]
+    {
+        let mut world = talking(19);
+        receive(&mut world, ALICE, &format!("<presence from='{DESK}' type='unavailable'/>"));
+        receive(&mut world, ALICE, &forged);
+        let asked = ask(&mut world, "q");
+        world.run();
+        assert!(matches!(ends(&world, ALICE, asked)[..], [End::Sent(_)]), "{forged}");
+        assert_eq!(letters(&world, BOB).len(), 1);
+    }
+}
+
+#[test]
+fn an_iq_and_a_message_do_not_wait_for_each_other() {
+    let mut world = talking(20);
+    let tablet = world.add("alice@example.com/tablet");
+    world.connect(tablet);
+    world.run();
+    for device in [ALICE, BOB] {
+        world.disconnect(device);
+        world.connect(device);
+        world.run();
+    }
+    clear(&mut world);
+    // The message waits for a session with her own tablet.
+    world.devices[ALICE].answers = false;
+    let message = world.say(ALICE, BOB_JID, "waits");
+    let asked = ask(&mut world, "q");
+    world.run();
+    assert_eq!(ends(&world, ALICE, message), []);
+    assert!(matches!(ends(&world, ALICE, asked)[..], [End::Sent(_)]));
+}
+
+#[test]
+fn an_iq_waits_for_a_resumed_stream_and_not_for_ever_for_keys() {
+    let mut world = talking(21);
+    world.with(ALICE, Device::lose);
+    let asked = ask(&mut world, "q");
+    world.run();
+    assert_eq!(ends(&world, ALICE, asked), []);
+    world.with(ALICE, Device::resume);
+    world.run();
+    assert!(matches!(ends(&world, ALICE, asked)[..], [End::Sent(_)]));
+    assert_eq!(letters(&world, BOB).len(), 1);
+
+    let mut world = World::pair(22);
+    clear(&mut world);
+    world.devices[ALICE].answers = false;
+    let asked = ask(&mut world, "q");
+    world.advance(Duration::from_secs(61));
+    assert_eq!(ends(&world, ALICE, asked), [End::Failed(SendError::NoKeys)]);
+}
+
+#[test]
+fn what_was_held_back_for_days_is_not_of_this_stream() {
+    let mut world = talking(23);
+    world.server.tamper = Some(Box::new(|to, stanza| if to == DESK { Vec::new() } else { vec![stanza] }));
+    ask(&mut world, "q");
+    world.run();
+    world.server.tamper = None;
+    let wire = crossed(&world, Way::Out, PHONE, "<iq to='bob@example.org/desk'").remove(0);
+    world.advance(Duration::from_secs(2 * 24 * 3600));
+    clear(&mut world);
+    receive(&mut world, BOB, &wire.replacen("<iq ", &format!("<iq from='{PHONE}' "), 1));
+    assert_eq!((letters(&world, BOB).len(), rejected(&world, BOB)), (0, vec![Misbehaviour::Expired.into()]));
+}
+
+#[test]
+fn servers_are_told_what_the_application_says_and_nothing_of_typing() {
+    let mut world = talking(24);
+    let hints = |world: &mut World, inside: &str| {
+        hand_in(
+            world,
+            ALICE,
+            &format!("<message to='{BOB_JID}' type='chat'>{inside}</message>"),
+            Need::Policy,
+        );
+        world.run();
+        let wire = crossed(world, Way::Out, PHONE, "<message").pop().unwrap();
+        (wire.matches("urn:xmpp:hints").count(), wire.matches("urn:xmpp:eme").count())
+    };
+    assert_eq!(hints(&mut world, "<body>x</body>"), (1, 1));
+    assert_eq!(hints(&mut world, "<composing xmlns='http://jabber.org/protocol/chatstates'/>"), (0, 0));
+    assert_eq!(hints(&mut world, "<body>x</body><no-store xmlns='urn:xmpp:hints'/>"), (1, 0));
+    assert_eq!(hints(&mut world, "<body>x</body><store xmlns='urn:xmpp:hints'/>"), (1, 0));
 }

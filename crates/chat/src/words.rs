@@ -51,6 +51,12 @@ pub fn security(event: &Event) -> Said {
             "A program of {} that encrypts came online without its sign that it does. The server may have taken it out. Messages stay encrypted.",
         ),
         Event::ClearText { peer, .. } => say(Warning, "clear-text", Some(peer), CLEAR_TEXT),
+        Event::Unverified { peer, .. } => say(
+            Warning,
+            "unverified",
+            Some(peer),
+            "The message that follows says that {} has signed it, which cannot be checked here. Anybody on the way can have written it.",
+        ),
         Event::Duplicate { peer, .. } => {
             say(Note, "duplicate", Some(peer), "A message of {} came a second time and was left out.")
         }
@@ -175,6 +181,11 @@ fn rejected(peer: Option<&BareJid>, reason: Reason) -> Said {
         Reason::Unreadable(_) => {
             (Level::Note, "unreadable", format!("Something of {name} cannot be read here, and need not be."))
         }
+        Reason::Altered => (
+            Level::Warning,
+            "altered",
+            format!("A message of {name} was altered on the way, or forged, and was left out."),
+        ),
         Reason::Unauthentic => (
             Level::Note,
             "refused",

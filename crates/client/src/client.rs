@@ -63,6 +63,8 @@ pub struct Client<S: Storage> {
     queue: VecDeque<Queued>,
     pub(crate) requests: BTreeMap<String, Request>,
     pub(crate) presence: Option<Element>,
+    /// The engine's name for the presence that is on its way.
+    pub(crate) presence_token: Option<Token>,
     pub(crate) active: bool,
     /// Whether what comes is before the server's count.
     pub(crate) uncounted: bool,
@@ -164,6 +166,7 @@ impl<S: Storage> Client<S> {
             queue: VecDeque::new(),
             requests: BTreeMap::new(),
             presence: Some(Element::bare("presence", crate::wire::CLIENT)),
+            presence_token: None,
             active: true,
             uncounted: false,
             begun: false,
@@ -278,8 +281,9 @@ impl<S: Storage> Client<S> {
         self.tell_active();
     }
 
-    /// Sends an iq of type `get` or `set`: under protection to a device that is known to be there, else in clear. Its
-    /// answer comes as [`Event::Answer`] with the id returned.
+    /// Sends an iq of type `get` or `set`. With [`Need::Policy`] it goes under protection to a device that is known at
+    /// `to`, else in clear. Its answer comes as [`Event::Answer`] with the id returned; after a minute without one it is
+    /// taken back if it has not gone out.
     ///
     /// # Errors
     /// As [`send`](Self::send).
@@ -288,8 +292,9 @@ impl<S: Storage> Client<S> {
         kind: &str,
         to: Option<&str>,
         payload: Element,
+        need: Need,
     ) -> Result<String, Error<S::Error>> {
-        self.ask_protected(kind, to, payload)
+        self.ask_protected(kind, to, payload, need)
     }
 
     /// Answers an iq that this program does not know.

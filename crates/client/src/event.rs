@@ -94,10 +94,10 @@ pub enum Event {
         /// How it was protected. An error without protection is a server's word, or anybody's on the way.
         protection: Option<Protection>,
     },
-    /// An iq of type `get` or `set` that was protected. It wants an answer, handed to
-    /// [`Client::send`](crate::Client::send) or at least [`Client::refuse`](crate::Client::refuse): it goes back under
-    /// the same protection.
-    Question {
+    /// An iq that was protected, and answers no [request](crate::Client::request). One of type `get` or `set` wants an
+    /// answer, handed to [`Client::send`](crate::Client::send) or at least [`Client::refuse`](crate::Client::refuse): it
+    /// goes back encrypted, or to a signed one in clear.
+    Iq {
         /// The iq.
         stanza: Element,
         /// How it was protected.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use minidom::Element;
 use tokio::time::Instant;
-use xmpp_e2e::{Need, Protection, Token};
+use xmpp_e2e::{Command, Need, Protection, Token};
 
 use crate::client::{Client, OWN_TOKENS};
 use crate::event::{Error, Event, Fault};
@@ -67,7 +67,7 @@ impl<S: Storage> Client<S> {
             }
             _ => self.tell(match protection {
                 None => Event::Stanza(stanza.clone()),
-                Some(protection) => Event::Question { stanza: stanza.clone(), protection },
+                Some(protection) => Event::Iq { stanza: stanza.clone(), protection },
             }),
         }
         Ok(())
@@ -83,7 +83,10 @@ impl<S: Storage> Client<S> {
     fn answer(&mut self, iq: &Element, protection: Option<Protection>) -> Result<(), Error<S::Error>> {
         let id = iq.attr("id").unwrap_or_default();
         let Some(request) = self.requests.get(id) else {
-            self.tell(Event::Stanza(iq.clone()));
+            self.tell(match protection {
+                None => Event::Stanza(iq.clone()),
+                Some(protection) => Event::Iq { stanza: iq.clone(), protection },
+            });
             return Ok(());
         };
         let from = iq.attr("from");
@@ -108,8 +111,8 @@ impl<S: Storage> Client<S> {
     pub(crate) fn own_failed(&mut self, token: Token) -> Result<(), Error<S::Error>> {
         let request = self.requests.iter().find(|(_, request)| request.token == Some(token));
         let Some(id) = request.map(|(id, _)| id.clone()) else {
-            // The presence: what follows it must not wait for it.
-            return self.presence_sent();
+            // What follows the presence must not wait for it.
+            return if self.presence_token == Some(token) { self.presence_sent() } else { Ok(()) };
         };
         let outstanding = self.requests.remove(&id);
         outstanding.map_or(Ok(()), |request| self.answered_with(&id, &request.purpose, None))
@@ -174,10 +177,11 @@ impl<S: Storage> Client<S> {
         kind: &str,
         to: Option<&str>,
         payload: Element,
+        need: Need,
     ) -> Result<String, Error<S::Error>> {
         let token = Token(OWN_TOKENS | self.number());
         let (id, iq) = self.register(kind, to, payload, (Purpose::Application, Some(token)));
-        self.send(&iq, token, Need::Policy)?;
+        self.send(&iq, token, need)?;
         Ok(id)
     }
 
@@ -220,6 +224,10 @@ impl<S: Storage> Client<S> {
         let late: Vec<String> = late.map(|(id, _)| id.clone()).collect();
         for id in late {
             if let Some(request) = self.requests.remove(&id) {
+                if let Some(token) = request.token {
+                    // Nobody waits for it any more: it must not go out later.
+                    self.command(Command::Cancel(token))?;
+                }
                 self.answered_with(&id, &request.purpose, None)?;
             }
         }

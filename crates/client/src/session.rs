@@ -258,6 +258,7 @@ impl<S: Storage> Client<S> {
             return Ok(());
         };
         let token = Token(OWN_TOKENS | self.number());
+        self.presence_token = Some(token);
         self.send(&presence, token, Need::Policy)
     }
 

@@ -324,7 +324,7 @@ async fn live(
                 }
                 Some(Order::Active(active)) => client.set_active(active),
                 Some(Order::Request(to, payload)) => {
-                    let id = match client.request("get", Some(&to), payload) {
+                    let id = match client.request("get", Some(&to), payload, Need::Policy) {
                         Ok(id) => id,
                         Err(error) => break error.to_string(),
                     };
@@ -396,7 +396,9 @@ fn note(heard: &mut Heard, event: Event, client: &mut Client<SharedStorage>) -> 
         }
         Event::Security(event) => heard.security.push(event),
         Event::Fault(fault) => heard.faults.push(fault),
-        Event::Question { stanza, .. } => client.refuse(&stanza).expect("refused"),
+        Event::Iq { stanza, .. } if matches!(stanza.attr("type"), Some("get" | "set")) => {
+            client.refuse(&stanza).expect("refused");
+        }
         Event::Answer { id, answer, .. } => {
             heard.answers.insert(id, answer);
         }

@@ -30,6 +30,8 @@ pub(crate) struct OutboxItem {
     pub(crate) resources_without: u16,
     #[tls_codec(with = "crate::wire::flag")]
     pub(crate) clear: bool,
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) readable: bool,
 }
 
 record!(OutboxItem, 10, u64);
@@ -90,9 +92,16 @@ pub(crate) struct Question {
 
 record!(Question, 18, (BareJid, u32, AnswerTag), |question| Some(question.forget_at));
 
-/// A protected iq of somebody else's that the application has not answered yet, by the digest of sender and id.
+/// A protected iq of somebody else's that the application has not answered yet, by the id under which it was handed over.
 #[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]
 pub(crate) struct Inquiry {
+    #[tls_codec(with = "crate::wire::jid")]
+    pub(crate) jid: BareJid,
+    /// From where it came, and its own id.
+    #[tls_codec(with = "crate::wire::text")]
+    pub(crate) from: String,
+    #[tls_codec(with = "crate::wire::text")]
+    pub(crate) id: String,
     /// The device that asked, and what the answer is to name the question by.
     pub(crate) device: u32,
     pub(crate) tag: AnswerTag,
@@ -100,7 +109,7 @@ pub(crate) struct Inquiry {
     pub(crate) forget_at: Timestamp,
 }
 
-record!(Inquiry, 19, Digest, |inquiry| Some(inquiry.forget_at));
+record!(Inquiry, 19, String, |inquiry| Some(inquiry.forget_at));
 
 /// A stanza handed in that waits, under the number its outbox item will have.
 #[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]

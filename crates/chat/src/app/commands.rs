@@ -29,7 +29,7 @@ impl App {
             Command::Active => self.active(true),
             Command::Inactive => self.active(false),
             Command::Add(jid) => {
-                self.client.request("set", None, stanza::roster_item(&jid)).map_err(stop)?;
+                self.client.request("set", None, stanza::roster_item(&jid), Need::Policy).map_err(stop)?;
                 self.send_presence(&jid, "subscribe")?;
                 self.ok(&format!("asked {jid}"))
             }

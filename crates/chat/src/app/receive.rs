@@ -35,7 +35,9 @@ impl App {
                 self.catch_up()
             }
             Event::Stanza(stanza) => self.stanza(&stanza),
-            Event::Question { stanza, .. } => self.client.refuse(&stanza).map_err(stop),
+            Event::Iq { stanza, .. } if matches!(stanza.attr("type"), Some("get" | "set")) => {
+                self.client.refuse(&stanza).map_err(stop)
+            }
             Event::Delivered { id, stanza, protection, context, .. } => {
                 self.delivered(id, &stanza, (protection, &context))
             }

@@ -1,7 +1,7 @@
 //! A step of the engine, and what its effects do.
 
 use minidom::Element;
-use xmpp_e2e::{AgentReply, Effect, Env, Input, SendError, Token, Waiting};
+use xmpp_e2e::{AgentReply, Effect, Env, Input, Protection, SendError, Token, Waiting};
 use xmpp_e2e_minidom::from_tree;
 
 use super::link::{Link, Out};
@@ -38,9 +38,13 @@ impl<S: Storage> Client<S> {
         }
         let storage = &mut self.storage;
         let effects = step.persist(|batch| storage.apply(batch)).map_err(Error::Storage)?;
-        let mut replies = Vec::new();
+        let (mut replies, mut iqs) = (Vec::new(), Vec::new());
         for effect in effects {
-            self.carry_out(effect, subject, &mut replies)?;
+            self.carry_out(effect, subject, &mut replies, &mut iqs)?;
+        }
+        // What they lead to comes after the rest of this step.
+        for (stanza, protection) in &iqs {
+            self.iq(stanza, Some(*protection))?;
         }
         for reply in &replies {
             self.step([Input::Agent(reply)], Subject::Nothing)?;
@@ -53,6 +57,7 @@ impl<S: Storage> Client<S> {
         effect: Effect,
         subject: Subject<'_>,
         replies: &mut Vec<AgentReply>,
+        iqs: &mut Vec<(Element, Protection)>,
     ) -> Result<(), Error<S::Error>> {
         let own = |token: Token| token.0 >= OWN_TOKENS;
         match effect {
@@ -84,10 +89,7 @@ impl<S: Storage> Client<S> {
             Effect::Deliver { id, stanza, protection, context, again } => {
                 match stanza.tree().and_then(|tree| from_tree(&tree)) {
                     // It is of this stream, and nobody stores it.
-                    Ok(stanza) if stanza.name() == "iq" => {
-                        self.step([Input::Taken(id)], Subject::Nothing)?;
-                        self.iq(&stanza, Some(protection))?;
-                    }
+                    Ok(stanza) if stanza.name() == "iq" => iqs.push((stanza, protection)),
                     Ok(stanza) => self.tell(Event::Delivered { id, stanza, protection, context, again }),
                     // It would come again for ever.
                     Err(malformed) => {
