@@ -466,8 +466,10 @@ impl Draft<'_> {
         }
         for stanza in arrival.stanzas.iter().skip(1) {
             let text = core::str::from_utf8(stanza.as_slice()).map_err(|_| Misuse::Record)?;
+            self.late = true;
             self.received(text)?;
         }
+        self.late = false;
         Ok(())
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) slot_freed: bool,
     /// To whom a message is being sent, which does not wait for it yet.
     pub(crate) sending: Option<BareJid>,
+    /// Whether a stanza is read that came with an earlier input: there is nothing to pass.
+    pub(crate) late: bool,
 }
 
 impl<'a> Draft<'a> {
@@ -49,6 +51,7 @@ impl<'a> Draft<'a> {
             unsettled: false,
             slot_freed: false,
             sending: None,
+            late: false,
         };
         if draft.state.own.get(&())?.is_none() {
             draft.create();

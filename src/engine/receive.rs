@@ -165,7 +165,7 @@ impl Draft<'_> {
             Ok(()) => Ok(()),
             // It can be read all the same, as what it is without authentication.
             Err(reason @ (Reason::Unreadable(_) | Reason::Malformed(Malformed::Version)))
-                if incoming.how != How::Sealed =>
+                if incoming.how != How::Sealed && !self.late =>
             {
                 // An iq is what it is in clear, with all that is checked there.
                 if incoming.kind == StanzaKind::Iq {

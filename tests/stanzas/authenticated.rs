@@ -257,6 +257,31 @@ fn where_it_cannot_be_checked_it_is_clear_text() {
     }
 }
 
+/// Nothing is passed that was not handed in with the same input.
+#[test]
+fn one_that_waited_for_the_agent_in_vain_is_refused() {
+    for need in needs() {
+        // The same devices, with a session that those of the world below have not.
+        let mut other = talking(11);
+        let sent = format!("<message to='{BOB_JID}' type='chat' id='m'>{INSIDE}</message>");
+        hand_in(&mut other, ALICE, &sent, need);
+        other.run();
+        let late = crossed(&other, Way::In, DESK, "in clear").remove(0);
+
+        let mut world = World::pair(11);
+        world.devices[BOB].answers = false;
+        world.say(ALICE, BOB_JID, "first");
+        world.run();
+        clear(&mut world);
+        receive(&mut world, BOB, &late);
+        assert_eq!((world.devices[BOB].inbox().len(), events(&world, BOB)), (0, &[][..]), "it waits");
+        world.advance(std::time::Duration::from_secs(301));
+        assert_eq!(world.devices[BOB].inbox().len(), 0);
+        let refused = |event: &&Event| matches!(event, Event::Rejected { .. });
+        assert_eq!(events(&world, BOB).iter().filter(refused).count(), 2, "{:?}", events(&world, BOB));
+    }
+}
+
 #[test]
 fn one_for_nobody_to_vouch_for_fails() {
     let mut world = talking(10);
