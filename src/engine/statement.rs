@@ -62,11 +62,11 @@ pub(super) fn is_publication(iq: &Element<'_>) -> bool {
     publication(iq).is_some()
 }
 
-/// The payload of a signed item, without the signature, as it is covered.
-pub(super) fn item_payload<'a>(payload: &Element<'a>) -> Element<'a> {
+/// The payload of a signed item, without the signature.
+fn item_payload<'a>(payload: &Element<'a>) -> Element<'a> {
     let mut payload = payload.clone();
     payload.children.retain(|node| !matches!(node, Node::Element(child) if &*child.ns == NS));
-    Reduced::of(&payload).into_element()
+    payload
 }
 
 /// The signature in the payload of an item; none if there are two.
@@ -138,9 +138,9 @@ impl Engine {
             if kind != StatementKind::Item || subject != node || !named || !signed.is_for(&jid) {
                 return Err(Misbehaviour::WrongSubject.into());
             }
-            let shown = item_payload(payload);
+            let shown = Reduced::of(&item_payload(payload));
             let payload = match covered {
-                Covered::Hashes([digest]) if *digest == Reduced::of(&shown).digest() => shown,
+                Covered::Hashes([digest]) if *digest == shown.digest() => shown.into_element(),
                 Covered::Hashes(_) => return Err(Reason::Altered),
                 Covered::Opaque(xml) => parse(xml)?,
             };

@@ -204,6 +204,16 @@ fn answers_rooms_and_broadcasts_are_not_signed() {
     assert_eq!(ends(&world, ALICE, token), [End::Failed(SendError::Fragile)]);
 }
 
+#[test]
+fn the_copy_of_an_item_is_what_was_published() {
+    let mut world = known(11);
+    let payload = "<tune xmlns='urn:tune' a='&#9;&#10;'>a&#13;b</tune>";
+    let shown = publish(&mut world, &needs()[1], "current", payload);
+    let tree = Tree::parse(&shown).unwrap();
+    let item = world.devices[BOB].engine().item(world.now, ALICE_JID, "urn:x:node", "current", &tree);
+    assert_same(item.unwrap().unwrap().payload.as_str(), payload);
+}
+
 /// What Alice publishes, and what the server then shows of it.
 fn publish(world: &mut World, need: &Need, id: &str, payload: &str) -> String {
     let iq = format!(
