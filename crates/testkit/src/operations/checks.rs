@@ -29,6 +29,10 @@ impl Device {
         }
     }
 
+    pub(super) fn has_unacknowledged(&self) -> bool {
+        self.store.records.keys().any(|key| kind(key) == OUTBOX)
+    }
+
     pub(super) fn check_bounds(&self) {
         let count = |kinds: &[u8]| self.store.records.keys().filter(|key| kinds.contains(&kind(key))).count();
         assert!(count(&[OUTBOX, WAITING]) <= MAX_OUTBOX);
@@ -64,12 +68,35 @@ impl Device {
                 promise(passed == 0, "a protected message passes");
                 promise(delivered + refused <= 1, "a protected message has two outcomes");
             }
+            Class::Any => assert!(passed + delivered + refused <= 1),
             Class::Stanza => assert!(passed <= 1 && delivered == 0),
             Class::Outgoing { .. } | Class::Presence { .. } | Class::Wish => {
                 assert_eq!(delivered + refused, 0)
             }
             Class::Agent => assert_eq!(passed, 0),
             Class::Tick | Class::Other => assert_eq!(passed, 0),
+        }
+    }
+
+    /// A stanza of an application has one outcome as soon as it comes, if it need not wait for the agent.
+    pub(super) fn check_one_outcome(&self, class: Class, effects: &[Effect]) {
+        if !matches!(class, Class::Protected | Class::Any | Class::Stanza) {
+            return;
+        }
+        // What is wrong with the advert in a presence is told besides.
+        let passed = effects.iter().any(|effect| matches!(effect, Effect::Pass | Effect::PassSigned { .. }));
+        if class == Class::Stanza && passed {
+            return;
+        }
+        let outcomes = effects.iter().filter(|effect| match effect {
+            Effect::Pass | Effect::PassSigned { .. } | Effect::Deliver { again: false, .. } => true,
+            Effect::Notify(event) => matches!(event, Event::Rejected { .. } | Event::Duplicate { .. }),
+            _ => false,
+        });
+        let waits = self.store.records.keys().any(|key| kind(key) == ARRIVALS);
+        match outcomes.count() {
+            0 => promise(waits, "a stanza has no outcome"),
+            one => assert_eq!(one, 1, "a stanza has two outcomes"),
         }
     }
 
@@ -99,11 +126,13 @@ impl Device {
                 (token.0, if presence { Fate::Held } else { Fate::Open })
             }
             Effect::Send { token, stanza, .. } => {
-                let sent_clear = |effect: &Effect| {
-                    matches!(effect, Effect::Sent { token: sent, coverage: Coverage { clear: true, .. } }
-                        if Some(*sent) == *token)
+                let said = |effect: &Effect| match effect {
+                    Effect::Sent { token, coverage: Coverage { clear: true, .. } } => Some(*token),
+                    _ => None,
                 };
-                promise(!stanza.as_str().contains(MARK) || effects.iter().any(sent_clear), "sent in clear");
+                self.cleared.extend(effects.iter().filter_map(said));
+                let clear = token.is_some_and(|token| self.cleared.contains(&token));
+                promise(!stanza.as_str().contains(MARK) || clear, "sent in clear");
                 return;
             }
             Effect::Notify(Event::Rejected { reason, .. }) => {

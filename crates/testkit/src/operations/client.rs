@@ -6,6 +6,10 @@ impl World {
     pub(super) fn connect(&mut self, i: usize, resumed: bool) {
         let full_jid = self.devices[i].full_jid();
         self.devices[i].online = true;
+        self.replayed |= self.devices[i].has_unacknowledged();
+        if !resumed {
+            self.devices[i].iqs.new_stream();
+        }
         self.step(i, Class::Other, &|| Input::Connected { full_jid: &full_jid, resumed });
     }
 
@@ -30,11 +34,9 @@ impl World {
     }
 
     pub(super) fn message(&mut self, i: usize, b: u8, c: u8) {
-        let from = self.devices[i].account;
         let (to, resource) = DEVICES[usize::from(b) % DEVICES.len()];
         let token = self.token();
         let text = format!("{MARK}{token}.");
-        self.sent.insert(text.clone(), (from, to));
         let mut clear = false;
         let need = match (c >> 3 & 3, self.devices[i].consents.pop()) {
             (1, Some(consent)) => {
@@ -55,6 +57,7 @@ impl World {
         let stanza = format!(
             "<message to='{to}{resource}' type='chat' id='i{token}'><body>{text}{filler}</body>{active}</message>"
         );
+        self.note_said(i, &stanza, false);
         let class = if wish { Class::Wish } else { Class::Outgoing { token, clear } };
         let input = || Input::Outgoing { stanza: &stanza, token: Token(token), need: need.clone() };
         self.step(i, class, &input);
@@ -108,12 +111,14 @@ impl World {
 
     pub(super) fn restore_backup(&mut self, i: usize) {
         let Some(backup) = self.devices[i].backup.clone() else { return };
+        self.replayed = true;
         let device = &mut self.devices[i];
         device.store = backup;
         device.restart();
         device.rolled_back = true;
         // What it left is not in the backup.
         device.left = false;
+        device.iqs.forget();
         for fate in device.fates.values_mut() {
             *fate = Fate::Unknown;
         }
@@ -143,7 +148,11 @@ impl World {
                 let token = Token(self.tokens.saturating_sub(u64::from(c)));
                 self.step(i, Class::Other, &|| Input::Command(Command::Cancel(token)));
             }
-            3 => self.step(i, Class::Wish, &|| Input::Command(Command::Forget { jid })),
+            3 => {
+                // With the device it forgets which of its statements it has had.
+                self.devices[i].forgot = true;
+                self.step(i, Class::Wish, &|| Input::Command(Command::Forget { jid }));
+            }
             4 => self.step(i, Class::Other, &|| Input::Command(Command::Restored)),
             // Rare, for little comes after.
             5 if c == 0 => {

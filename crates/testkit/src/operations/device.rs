@@ -47,8 +47,11 @@ impl Device {
             changed: None,
             fates: BTreeMap::new(),
             seen: BTreeSet::new(),
+            iqs: Iqs::default(),
+            cleared: BTreeSet::new(),
             restarted: false,
             rolled_back: false,
+            forgot: false,
             store_fails: false,
             effects_lost: false,
         }
@@ -68,6 +71,7 @@ impl Device {
         self.engine = self.restored();
         self.online = false;
         self.restarted = true;
+        self.iqs.inquiries.clear();
         self.asks.clear();
         self.unacknowledged.clear();
         self.untaken.clear();

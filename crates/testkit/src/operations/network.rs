@@ -43,13 +43,19 @@ impl World {
     /// Delivers to all it is for; whether that was anybody.
     pub(super) fn deliver(&mut self, flying: Flying) -> bool {
         if let Some(to) = flying.to {
-            return self.receive(to, &flying.text, flying.protected);
+            return self.receive_flying(to, &flying, &flying.text);
         }
         let head = flying.text.split('>').next().unwrap_or_default().to_owned();
         let to = attribute(&head, "to").unwrap_or_default();
         if flying.text.starts_with("<iq") && !to.contains('/') {
             let text = self.serve(&flying, &head, &to);
-            self.fly(Flying { from: flying.from, to: Some(flying.from), text, protected: false });
+            self.fly(Flying {
+                from: flying.from,
+                to: Some(flying.from),
+                text,
+                protected: false,
+                counted: false,
+            });
             return true;
         }
         let from = self.devices[flying.from].full_jid();
@@ -64,7 +70,7 @@ impl World {
                 _ => device.account == account && i != flying.from,
             };
             if addressed {
-                taken |= self.receive(i, &text, flying.protected);
+                taken |= self.receive_flying(i, &flying, &text);
             }
         }
         if !taken && flying.protected {
@@ -73,11 +79,23 @@ impl World {
         taken
     }
 
+    fn receive_flying(&mut self, i: usize, flying: &Flying, text: &str) -> bool {
+        self.counted = flying.counted;
+        let taken = self.receive(i, text, flying.protected);
+        self.counted = false;
+        taken
+    }
+
     pub(super) fn receive(&mut self, i: usize, text: &str, protected: bool) -> bool {
         if !self.devices[i].online {
             return false;
         }
-        let class = if protected { Class::Protected } else { Class::Stanza };
+        let any = ["e", "auth", "signed"].iter().any(|name| text.contains(&format!("<{name} xmlns='{NS}'")));
+        let class = match (protected, any) {
+            (true, _) => Class::Protected,
+            (false, true) => Class::Any,
+            (false, false) => Class::Stanza,
+        };
         self.step(i, class, &|| Input::Received(text));
         true
     }
