@@ -8,7 +8,7 @@ mod screen;
 mod server;
 mod terminal;
 
-pub use person::{Heard, Person, SharedStorage};
+pub use person::{Delivered, Heard, Person, SharedStorage};
 pub use proxy::Proxy;
 pub use raw::Raw;
 pub use screen::Screen;

@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use getrandom::SysRng;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use xmpp_e2e_client::minidom::Element;
 use xmpp_e2e_client::tokio_xmpp::connect::DnsConfig;
+use xmpp_e2e_client::xmpp_e2e::rand_core::UnwrapErr;
 use xmpp_e2e_client::xmpp_e2e::store::{Batch, Conflict, Store, Stored};
-use xmpp_e2e_client::xmpp_e2e::{self, InboxId, Need, SendError, Token};
+use xmpp_e2e_client::xmpp_e2e::suite::Suites;
+use xmpp_e2e_client::xmpp_e2e::{self, Context, InboxId, LocalAgent, Need, Protection, SendError, Token};
 use xmpp_e2e_client::{Client, Config, Event, Fault, MemoryStorage, Server, Storage};
 use zeroize::Zeroizing;
 
@@ -39,11 +42,32 @@ impl Storage for SharedStorage {
     }
 }
 
+/// A stanza that came under protection.
+#[derive(Clone, Debug)]
+pub struct Delivered {
+    /// The stanza: a carbon or an archive's result, if it came so.
+    pub stanza: Element,
+    /// How it was protected.
+    pub protection: Protection,
+    /// What is known of it besides; nothing of an iq.
+    pub context: Option<Context>,
+}
+
+impl Delivered {
+    /// The stanza itself, or the message in a carbon or archive result.
+    #[must_use]
+    pub fn inner(&self) -> &Element {
+        inner(&self.stanza)
+    }
+}
+
 /// What a person has seen and done: what an application stores.
 #[derive(Debug, Default)]
 pub struct Heard {
     /// Protected messages: sender and text, in the order in which they came, each once.
     pub messages: Vec<(String, String)>,
+    /// All that came under protection, in the same way.
+    pub delivered: Vec<Delivered>,
     /// When the sender sent each.
     pub times: Vec<xmpp_e2e::Timestamp>,
     /// How each of them came, and in which session.
@@ -104,6 +128,11 @@ pub struct Person {
     task: Option<(JoinHandle<()>, mpsc::UnboundedSender<Order>)>,
 }
 
+const CARBONS: &str = "urn:xmpp:carbons:2";
+
+/// Where a client notes its keys.
+const AGENT: &str = "agent";
+
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -122,6 +151,20 @@ impl Person {
             changed: Arc::default(),
             task: None,
         }
+    }
+
+    /// The same account with another device, whose client is not started.
+    ///
+    /// # Panics
+    /// If this one was never started.
+    #[must_use]
+    pub fn another_device(&self, address: &str) -> Self {
+        let mut other = Self::new(&self.account, address);
+        let agent = self.storage.note(AGENT).expect("the storage").expect("the keys");
+        let agent = LocalAgent::from_bytes(&agent, &Suites::default()).expect("the keys");
+        let agent = agent.for_new_device(&mut UnwrapErr(SysRng));
+        other.storage.set_note(AGENT, Some(&agent.to_bytes())).expect("the storage");
+        other
     }
 
     /// The client's settings, for the next start.
@@ -193,14 +236,27 @@ impl Person {
     /// # Panics
     /// If a task has panicked.
     pub fn say_with(&self, to: &str, text: &str, need: Need) -> Token {
+        self.hand_in(need, |Token(number)| {
+            let xml = format!(
+                "<message xmlns='jabber:client' to='{to}' type='chat' id='m{number}'><body>{text}</body></message>"
+            );
+            xml.parse().expect("a message")
+        })
+    }
+
+    /// Sends a stanza.
+    ///
+    /// # Panics
+    /// If a task has panicked.
+    pub fn send(&self, stanza: Element, need: Need) -> Token {
+        self.hand_in(need, |_| stanza)
+    }
+
+    fn hand_in(&self, need: Need, make: impl FnOnce(Token) -> Element) -> Token {
         let mut heard = self.heard.lock().expect("the lock");
         heard.next_token += 1;
         let token = Token(heard.next_token);
-        let id = format!("m{}", token.0);
-        let xml = format!(
-            "<message xmlns='jabber:client' to='{to}' type='chat' id='{id}'><body>{text}</body></message>"
-        );
-        heard.outgoing.insert(token, (xml.parse().expect("a message"), need));
+        heard.outgoing.insert(token, (make(token), need));
         drop(heard);
         self.order(Order::Say(token));
         token
@@ -351,7 +407,7 @@ fn note(heard: &mut Heard, event: Event, client: &mut Client<SharedStorage>) -> 
         }
         Event::Offline(_) => heard.offline += 1,
         Event::CaughtUp { .. } => heard.caught_up += 1,
-        Event::Delivered { id, stanza, context, .. } => {
+        Event::Delivered { id, stanza, protection, context, .. } => {
             if heard.taken.insert(id) {
                 let text = inner(&stanza).get_child("body", "jabber:client").map(Element::text);
                 heard.messages.push((context.sender.as_str().to_owned(), text.unwrap_or_default()));
@@ -359,6 +415,7 @@ fn note(heard: &mut Heard, event: Event, client: &mut Client<SharedStorage>) -> 
                 let delayed =
                     if inner(&stanza).has_child("delay", "urn:xmpp:delay") { " delayed" } else { "" };
                 heard.how.push(format!("{:?} in session {}{delayed}", context.via, heard.sessions.0));
+                heard.delivered.push(Delivered { stanza, protection, context: Some(context) });
             }
             return Some(id);
         }
@@ -396,8 +453,11 @@ fn note(heard: &mut Heard, event: Event, client: &mut Client<SharedStorage>) -> 
         }
         Event::Security(event) => heard.security.push(event),
         Event::Fault(fault) => heard.faults.push(fault),
-        Event::Iq { stanza, .. } if matches!(stanza.attr("type"), Some("get" | "set")) => {
-            client.refuse(&stanza).expect("refused");
+        Event::Iq { stanza, protection } => {
+            if matches!(stanza.attr("type"), Some("get" | "set")) {
+                client.refuse(&stanza).expect("refused");
+            }
+            heard.delivered.push(Delivered { stanza, protection, context: None });
         }
         Event::Answer { id, answer, .. } => {
             heard.answers.insert(id, answer);
@@ -409,8 +469,12 @@ fn note(heard: &mut Heard, event: Event, client: &mut Client<SharedStorage>) -> 
 
 /// The message itself, or the one in a carbon or archive result.
 fn inner(stanza: &Element) -> &Element {
-    let wrapped = stanza.children().find_map(|child| {
-        child.get_child("forwarded", "urn:xmpp:forward:0")?.get_child("message", "jabber:client")
+    let copies = stanza.children().filter(|child| {
+        child.is("result", "urn:xmpp:mam:2")
+            || matches!(child.name(), "received" | "sent") && child.has_ns(CARBONS)
     });
-    wrapped.unwrap_or(stanza)
+    let mut messages = copies.filter_map(|copy| {
+        copy.get_child("forwarded", "urn:xmpp:forward:0")?.get_child("message", "jabber:client")
+    });
+    messages.next().unwrap_or(stanza)
 }

@@ -6,6 +6,7 @@
 mod bad;
 mod chat;
 mod conversation;
+mod corpus;
 mod kills;
 mod legacy;
 mod limits;
@@ -34,6 +35,7 @@ fn tests() -> Tests {
     bad::add_tests(&mut all);
     pep::add_tests(&mut all);
     tls::add_tests(&mut all);
+    corpus::add_tests(&mut all);
     legacy::add_tests(&mut all);
     limits::add_tests(&mut all);
     all
