@@ -168,8 +168,10 @@ pub(crate) fn associated_data(
     context: &Context<'_>,
 ) -> Result<Vec<u8>, Refused> {
     let stanza_type = match (context.kind, context.stanza_type) {
-        (_, Some(stanza_type)) => stanza_type,
-        (StanzaKind::Message, None) => "normal",
+        (StanzaKind::Message, Some(known @ ("chat" | "error" | "groupchat" | "headline"))) => known,
+        // One that is not known means the same (RFC 6121, section 5.2.2), and a server may drop it.
+        (StanzaKind::Message, Some(_) | None) => "normal",
+        (StanzaKind::Presence | StanzaKind::Iq, Some(stanza_type)) => stanza_type,
         (StanzaKind::Presence | StanzaKind::Iq, None) => "",
     };
     let parts = [

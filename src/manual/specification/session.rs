@@ -74,7 +74,8 @@
 //! 4. the header's bytes,
 //! 5. the epoch of the chain as `uint64`,
 //! 6. the kind of stanza, one byte: 1 message, 2 presence, 3 iq,
-//! 7. the stanza's `type`; where it is absent `normal` for a message, and nothing for others,
+//! 7. the stanza's `type`; `normal` for a message where it is absent or none of RFC 6121, which means the same and which
+//!    servers drop; nothing for others where it is absent,
 //! 8. the sender's bare JID,
 //! 9. the bare JID of the addressed account,
 //! 10. in a wrapped message three more: the list of recipients, the commitment, the SHA-256 of the payload's

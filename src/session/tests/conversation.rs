@@ -100,6 +100,7 @@ fn the_context_is_bound() {
         Context { kind: StanzaKind::Iq, ..right },
         Context { stanza_type: None, ..right },
         Context { stanza_type: Some("headline"), ..right },
+        Context { stanza_type: Some("foo"), ..right },
         Context { sender: &eve, ..right },
         Context { addressed: &eve, ..right },
         Context { sender: &bob, addressed: &alice, ..right },
@@ -113,13 +114,15 @@ fn the_context_is_bound() {
 }
 
 #[test]
-fn no_type_is_normal() {
+fn no_type_and_an_unknown_one_are_normal() {
     let suite = &SUITE_CLASSICAL;
     let mut pair = Handshake::new(suite).pair();
     let (alice, bob) = (jid("alice@example.org"), jid("bob@example.org"));
     for (kind, sent, read) in [
         (StanzaKind::Message, None, Some("normal")),
         (StanzaKind::Message, Some("normal"), None),
+        (StanzaKind::Message, Some("foo"), None),
+        (StanzaKind::Message, Some("CHAT"), Some("normal")),
         (StanzaKind::Presence, None, None),
         (StanzaKind::Iq, Some("get"), Some("get")),
     ] {

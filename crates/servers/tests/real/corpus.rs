@@ -282,6 +282,7 @@ impl Pair {
             0 if got == sent => Outcome::Equal,
             0 if got == apart => Outcome::Apart,
             0 if said.need == 'd' && got == apart.reduced() => Outcome::Reduced,
+            0 if got == sent.clone().untyped() => Outcome::Untyped,
             0 => {
                 println!("         sent {}\n         came {}", sent.shown(), got.shown());
                 return Outcome::Changed;

@@ -54,6 +54,12 @@ impl Infoset {
         self
     }
 
+    /// Without its type.
+    pub(super) fn untyped(mut self) -> Self {
+        self.attributes.retain(|(ns, name), _| !(ns.is_empty() && name == "type"));
+        self
+    }
+
     /// What a receiver is handed of a stanza in clear: its children without what servers do not keep.
     pub(super) fn reduced(mut self) -> Self {
         self.attributes.retain(|(ns, name), _| ns.is_empty() && matches!(name.as_str(), "id" | "type"));
