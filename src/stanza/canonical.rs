@@ -92,8 +92,11 @@ fn counted<'a>(child: &Element<'a>) -> Element<'a> {
     let meant = |attribute: &&Attribute<'_>| has_meaning(&child.name, attribute);
     known.attributes = child.attributes.iter().filter(meant).cloned().collect();
     if child.name == "priority" {
-        // A number, which servers read (RFC 6121, section 4.7.2.3).
-        return known.with_text(child.text().trim_matches(is_space).to_owned());
+        // A number, which servers read and write anew (RFC 6121, section 4.7.2.3).
+        let text = child.text();
+        let text = text.trim_matches(is_space);
+        let number = text.parse().map(|number: i8| number.to_string());
+        return known.with_text(number.unwrap_or_else(|_| text.to_owned()));
     }
     for node in &child.children {
         if let Node::Text(text) = node {
@@ -110,9 +113,11 @@ fn is_known(child: &Element<'_>) -> bool {
     child.ns == CLIENT_NS && known.contains(&&*child.name)
 }
 
-/// Whether RFC 6121, sections 4.7.2 and 5.2, give the known child `name` this attribute.
+/// Whether RFC 6121, sections 4.7.2 and 5.2, give the known child `name` this attribute. An empty one says nothing, and
+/// servers drop it.
 fn has_meaning(name: &str, attribute: &Attribute<'_>) -> bool {
     match name {
+        _ if attribute.value.is_empty() => false,
         "body" | "subject" | "status" => is_language(attribute),
         "thread" => attribute.ns.is_none() && attribute.name == "parent",
         _ => false,

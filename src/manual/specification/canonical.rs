@@ -17,7 +17,7 @@
 //! Comments and processing instructions are refused when read.
 //!
 //! **Reduced**, a child of the stanza that is in `jabber:client` and has one of these names keeps only its
-//! meaning, for servers write it anew. Other attributes and all child elements are left out, and the texts
+//! meaning, for servers write it anew. Other attributes, empty ones and all child elements are left out, and the texts
 //! between them become one.
 //!
 //! | child | what is kept |
@@ -25,7 +25,7 @@
 //! | `body`, `subject`, `status` | text, `xml:lang` |
 //! | `thread` | text, `parent` |
 //! | `show` | text |
-//! | `priority` | text, without the white space of XML before and after |
+//! | `priority` | the number from -128 to 127, in decimal without needless sign and zeros; if it is none, text without the white space of XML before and after |
 //!
 //! Every other child is kept whole, and so is an element of these names further inside.
 //!

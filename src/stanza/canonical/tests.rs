@@ -52,6 +52,7 @@ fn what_servers_may_write_for_each_other() {
         &[
             "<body>b</body>",
             "<body x='1'>b</body>",
+            "<body xml:lang=''>b</body>",
             "<body xmlns:p='u' p:lang='de'>b</body>",
             "<c:body xmlns:c='jabber:client'>b</c:body>",
         ],
@@ -59,10 +60,12 @@ fn what_servers_may_write_for_each_other() {
         &[
             "<thread>t</thread>",
             "<thread xml:lang='de' p='1'>t</thread>",
+            "<thread parent=''>t</thread>",
             "<thread xmlns:p='u' p:parent='1'>t</thread>",
         ],
         &["<show>away</show>", "<show xml:lang='de'>away</show>"],
-        &["<priority>5</priority>", "<priority> 5&#13;\n\t</priority>"],
+        &["<priority>5</priority>", "<priority> 5&#13;\n\t</priority>", "<priority>+05</priority>"],
+        &["<priority>0</priority>", "<priority>-0</priority>", "<priority>000</priority>"],
     ] {
         let forms: Vec<_> = same.iter().map(|xml| reduced(xml)).collect();
         assert!(forms.iter().all(|form| form.to_bytes() == forms[0].to_bytes()), "{same:?}");
@@ -78,7 +81,6 @@ fn what_says_something_else() {
         "<body>B</body>",
         "<body> b</body>",
         "<body>b\n</body>",
-        "<body xml:lang=''>b</body>",
         "<body xml:lang='de'>b</body>",
         "<body xml:lang='DE'>b</body>",
         "<body xmlns='u'>b</body>",
@@ -91,6 +93,11 @@ fn what_says_something_else() {
         "<thread parent='a'>b</thread>",
         "<show> away</show>",
         "<show>away</show>",
+        "<priority>5</priority>",
+        "<priority>-5</priority>",
+        "<priority>500</priority>",
+        "<priority>0500</priority>",
+        "<priority/>",
         "<x xmlns='u'/>",
         "<x xmlns='u'> </x>",
         "<x xmlns='u' a=''/>",

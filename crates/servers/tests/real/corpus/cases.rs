@@ -59,6 +59,7 @@ fn made() -> Vec<(String, String)> {
         .into_iter()
         .map(|(name, inside)| (format!("large-{name}"), format!("<message type='chat'>{inside}</message>")))
         .collect();
+    made.extend(known().map(|(name, xml)| (format!("known-{name}"), xml.to_owned())));
     let mut maker = Maker(2_026);
     for (kind, count) in MADE {
         for number in 0..count {
@@ -73,6 +74,22 @@ fn made() -> Vec<(String, String)> {
         }
     }
     made
+}
+
+/// What RFC 6121 defines, written in unusual ways.
+fn known() -> [(&'static str, &'static str); 10] {
+    [
+        ("body-language-empty", "<message type='chat'><body xml:lang=''>b</body></message>"),
+        ("body-language-case", "<message type='chat'><body xml:lang='EN-us'>b</body></message>"),
+        ("subject-empty", "<message type='chat'><subject/><body>b</body></message>"),
+        ("thread-empty", "<message type='chat'><thread/><body>b</body></message>"),
+        ("thread-parent-empty", "<message type='chat'><thread parent=''>t</thread><body>b</body></message>"),
+        ("threads", "<message type='chat'><thread>t</thread><body>b</body><thread>u</thread></message>"),
+        ("type-case", "<message type='CHAT'><body>b</body></message>"),
+        ("priority-written-otherwise", "<presence><priority>+05</priority></presence>"),
+        ("status-empty", "<presence><show>xa</show><status/><status xml:lang='de'/></presence>"),
+        ("show-and-status-twice", "<presence><show>xa</show><status>a</status><status>b</status></presence>"),
+    ]
 }
 
 /// What is large, each in one way.

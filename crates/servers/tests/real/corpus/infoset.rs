@@ -75,10 +75,11 @@ impl Infoset {
     fn reduce(&mut self) {
         let known = KNOWN.iter().find(|(name, _)| self.name.0 == CLIENT && self.name.1 == *name);
         let Some((name, kept)) = known else { return };
-        self.attributes.retain(|(_, attribute), _| kept.contains(&attribute.as_str()));
+        self.attributes
+            .retain(|(_, attribute), value| kept.contains(&attribute.as_str()) && !value.is_empty());
         let mut text: String = self.nodes.iter().filter_map(Child::text).collect();
         if *name == "priority" {
-            text = text.trim().to_owned();
+            text = text.trim().parse().map_or(text, |number: i8| number.to_string());
         }
         self.nodes = if text.is_empty() { Vec::new() } else { vec![Child::Text(text)] };
     }
