@@ -4,9 +4,12 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use xmpp_e2e_servers::{Missing, Raw, Screen, Servers, need_client, scripts};
+use xmpp_e2e_client::xmpp_e2e::suite::Level;
+use xmpp_e2e_client::xmpp_e2e::{Authentication, Need, Protection};
+use xmpp_e2e_servers::{Heard, Missing, Person, Proxy, Raw, Screen, Servers, need_client, scripts};
 
 use crate::chat::Folder;
+use crate::conversation::encrypts;
 use crate::{Tests, add};
 
 pub(crate) fn add_tests(all: &mut Tests) {
@@ -31,9 +34,9 @@ async fn shown(client: &'static str, instance: &'static str, domain: &'static st
     let (alice, bob) = (format!("alice@{domain}"), format!("bob@{domain}"));
     let servers = Servers::new(21, &[instance]).with_friends(&[(alice.clone(), bob.clone())]).start()?;
     let folder = Folder::new("legacy");
+    let mut pair = Pair::start(&servers.address(domain), &alice, &bob).await;
     let screen = log_in(client, &servers, (&alice, &bob), &folder.0);
-
-    let (_alice, said) = said_by_alice(&servers.address(domain), (&alice, &bob)).await;
+    let said = pair.said_by_alice().await;
     let lines: Vec<String> = said.iter().map(|message| line_with(&screen, message.text)).collect();
     for line in &lines {
         assert_eq!(*line, lines[0], "shown otherwise than an ordinary message:\n{}", screen.text());
@@ -60,32 +63,88 @@ struct Said {
     hidden: String,
 }
 
-/// Alice says something ordinary, what is only authenticated, and something ordinary, as soon as Bob is there. She stays
-/// until she is dropped: a stream that ends may take what it has sent with it.
-async fn said_by_alice(address: &str, (alice, bob): (&str, &str)) -> (Raw, Vec<Said>) {
-    let mut raw = Raw::log_in(address, alice, "raw").await;
-    raw.send("<presence/>").await;
-    raw.until(&format!("from='{bob}/")).await;
-    let mut said = Vec::new();
-    for (text, element, size) in [
-        ("An ordinary message", "", 0),
-        ("Guten Morgen, liebe Gäste!", "auth", 200),
-        ("A longer one; 1 + 1 = 2 (so far)", "signed", 300),
-        // What a client has to say of those before, it has said when it shows this.
-        ("That is all", "", 0),
-    ] {
-        let hidden = STANDARD.encode(noise(size));
-        let mut children = format!("<body>{text}</body>");
-        if !element.is_empty() {
-            children.push_str(&format!(
-                "<{element} xmlns='urn:xmpp:e2e:0'>{hidden}</{element}><store xmlns='urn:xmpp:hints'/>"
-            ));
+/// Alice, at a client of this protocol and at one that sends what a test wants, and Bob, at a client of this protocol
+/// beside that of others.
+struct Pair {
+    alice: Person,
+    proxy: Proxy,
+    raw: Raw,
+    bob: Person,
+}
+
+impl Pair {
+    async fn start(address: &str, alice: &str, bob: &str) -> Self {
+        let proxy = Proxy::start(address.to_owned()).await;
+        let mut bob = Person::new(bob, address);
+        bob.log_in().await;
+        // As far as the lines on a screen go, at one place.
+        let raw = Raw::log_in(address, alice, "at1").await;
+        let mut alice = Person::new(alice, proxy.address());
+        "at2".clone_into(&mut alice.config().resource);
+        alice.log_in().await;
+        for (one, other) in [(&alice, &bob), (&bob, &alice)] {
+            one.wait("keys", |heard| encrypts(heard, &other.account)).await;
         }
-        let id = said.len();
-        raw.send(&format!("<message to='{bob}' type='chat' id='m{id}'>{children}</message>")).await;
-        said.push(Said { text, hidden });
+        Self { alice, proxy, raw, bob }
     }
-    (raw, said)
+
+    /// Alice says something ordinary, what is only authenticated, and something ordinary, as soon as Bob's other client
+    /// is there. She stays until she is dropped: a stream that ends may take what it has sent with it.
+    async fn said_by_alice(&mut self) -> Vec<Said> {
+        let bob = self.bob.account.clone();
+        let own = self.bob.heard(|heard| heard.full_jid.clone());
+        let other = |jid: &String| jid.starts_with(&format!("{bob}/")) && *jid != own;
+        self.alice.wait("the other client", |heard| heard.presence.keys().any(other)).await;
+        vec![
+            self.say("An ordinary message", String::new()).await,
+            self.say_authenticated("Guten Morgen, liebe Gäste!").await,
+            self.say("A longer one; 1 + 1 = 2 (so far)", signed()).await,
+            // What a client has to say of those before, it has said when it shows this.
+            self.say("That is all", String::new()).await,
+        ]
+    }
+
+    /// In clear, with an element beside the text.
+    async fn say(&mut self, text: &'static str, beside: String) -> Said {
+        let to = &self.bob.account;
+        let message = format!(
+            "<message to='{to}' type='chat' id='{}'><body>{text}</body>{beside}</message>",
+            text.len()
+        );
+        self.raw.send(&message).await;
+        self.bob.wait("what is in clear", |heard| heard.clear.iter().any(|(_, came)| came == text)).await;
+        Said { text, hidden: content(&beside).to_owned() }
+    }
+
+    /// As the engine does; Bob's own client has verified it.
+    async fn say_authenticated(&mut self, text: &'static str) -> Said {
+        let need = Need::Authenticated(Authentication::session(Level::CLASSICAL));
+        self.alice.say_with(&self.bob.account, text, need);
+        let came = |heard: &Heard| heard.messages.iter().any(|(_, came)| came == text);
+        self.bob.wait("what is authenticated", came).await;
+        self.bob.heard(|heard| {
+            let last = heard.delivered.last().map(|delivered| delivered.protection);
+            assert!(matches!(last, Some(Protection::Authenticated { .. })), "{last:?}");
+        });
+        let (sent, _) = self.proxy.passed();
+        let hidden = content(&sent[sent.find("<auth xmlns='urn:xmpp:e2e:0'").expect("the authentication")..])
+            .to_owned();
+        assert!(hidden.len() > 100, "{hidden}");
+        Said { text, hidden }
+    }
+}
+
+/// What an element has as its text.
+fn content(element: &str) -> &str {
+    element.split(['<', '>']).nth(2).unwrap_or_default()
+}
+
+/// What a signature would look like, which the engine does not make yet.
+fn signed() -> String {
+    format!(
+        "<signed xmlns='urn:xmpp:e2e:0'>{}</signed><store xmlns='urn:xmpp:hints'/>",
+        STANDARD.encode(noise(300))
+    )
 }
 
 /// Bytes that look random.
@@ -141,7 +200,7 @@ fn log_in(client: &str, servers: &Servers, (alice, bob): (&str, &str), folder: &
             let settings = write("mcabberrc", &settings);
             let screen = Screen::start(&["mcabber", "-f", &settings], folder);
             // The roster has come, of which ejabberd knows names.
-            screen.wait("[_] alice");
+            screen.wait("] alice");
             screen.type_line(&format!("/roster search {alice}"));
             screen.wait("Buddy: alice");
             // Opens the conversation.
