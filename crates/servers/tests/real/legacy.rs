@@ -112,7 +112,11 @@ impl Pair {
             text.len()
         );
         self.raw.send(&message).await;
-        self.bob.wait("what is in clear", |heard| heard.clear.iter().any(|(_, came)| came == text)).await;
+        // The engine refuses a signature that is none; for other software it is text.
+        if beside.is_empty() {
+            let came = |heard: &Heard| heard.clear.iter().any(|(_, came)| came == text);
+            self.bob.wait("what is in clear", came).await;
+        }
         Said { text, hidden: content(&beside).to_owned() }
     }
 
@@ -139,7 +143,7 @@ fn content(element: &str) -> &str {
     element.split(['<', '>']).nth(2).unwrap_or_default()
 }
 
-/// What a signature would look like, which the engine does not make yet.
+/// What looks like a signature.
 fn signed() -> String {
     format!(
         "<signed xmlns='urn:xmpp:e2e:0'>{}</signed><store xmlns='urn:xmpp:hints'/>",
