@@ -337,7 +337,7 @@ impl World {
         for effect in &effects {
             device.check_fate(class, effect, &effects);
         }
-        device.iqs.check(&effects, self.now);
+        device.iqs.check(&effects);
         device.restarted = false;
         device.check_open();
         if class == Class::Tick {

@@ -4,9 +4,6 @@ use xmpp_e2e::{Authentication, Tree};
 
 use super::*;
 
-/// Iqs are answered in an hour or never.
-const ANSWER_LIFE: u64 = 3_600_000;
-
 /// The node that applications publish in.
 const NODE: &str = "urn:x:node";
 
@@ -14,7 +11,6 @@ const NODE: &str = "urn:x:node";
 pub(super) struct Inquiry {
     from: String,
     id: String,
-    at: u64,
 }
 
 /// What belongs to a stream: the questions of this device, and those of others to it.
@@ -43,7 +39,7 @@ impl Iqs {
     }
 
     /// An answer is delivered only for a question that is open, and once.
-    pub(super) fn check(&mut self, effects: &[Effect], now: u64) {
+    pub(super) fn check(&mut self, effects: &[Effect]) {
         for effect in effects {
             match effect {
                 Effect::Sent { token, .. } if self.asked.contains_key(&token.0) => {
@@ -61,22 +57,22 @@ impl Iqs {
                     if stanza.as_str().starts_with("<iq") =>
                 {
                     let signed = matches!(protection, Protection::Signed { .. });
-                    self.delivered(stanza.as_str(), signed, now);
+                    self.delivered(stanza.as_str(), signed);
                 }
                 _ => {}
             }
         }
     }
 
-    fn delivered(&mut self, xml: &str, signed: bool, now: u64) {
+    fn delivered(&mut self, xml: &str, signed: bool) {
         let mut iq = Infoset::of(xml);
         let (from, id, kind) = (iq.take("from"), iq.take("id"), iq.take("type"));
         if matches!(&*kind, "get" | "set") {
             // A signature asks for no protection of the answer. Others are not those of these devices.
-            let plain = |c: char| c.is_ascii_alphanumeric() || "@./".contains(c);
+            let plain = |c: char| c.is_ascii_alphanumeric() || "@./-".contains(c);
             if !signed && !from.is_empty() && from.chars().all(plain) && id.chars().all(plain) {
                 self.inquiries.retain(|known| (&known.from, &known.id) != (&from, &id));
-                self.inquiries.push(Inquiry { from, id, at: now });
+                self.inquiries.push(Inquiry { from, id });
             }
             return;
         }
@@ -194,14 +190,13 @@ impl World {
 
     /// The application answers a question that was delivered.
     pub(super) fn reply(&mut self, i: usize, b: u8, c: u8) {
-        let now = self.now;
         let inquiries = &self.devices[i].iqs.inquiries;
         if inquiries.is_empty() {
             return;
         }
         let place = usize::from(b) % inquiries.len();
-        let Inquiry { from, id, at } = &inquiries[place];
-        let (to, id, old) = (from.clone(), id.clone(), now.saturating_sub(*at) >= ANSWER_LIFE);
+        let Inquiry { from, id } = &inquiries[place];
+        let (to, id) = (from.clone(), id.clone());
         let token = self.token();
         let need = self.need(i, c);
         let mark = if need.1 { SHOWN } else { MARK };
@@ -212,9 +207,9 @@ impl World {
             _ => ("result", format!("<is xmlns='urn:is'>{text}</is>")),
         };
         let stanza = format!("<iq to='{to}' type='{kind}' id='{id}'>{inside}</iq>");
-        let clear = old || self.devices[i].left;
         self.devices[i].iqs.answers.insert(token, (to, id));
-        self.hand_in(i, &stanza, token, need, clear);
+        // However late, it is not in clear.
+        self.hand_in(i, &stanza, token, need, false);
     }
 
     /// Presence for somebody.
