@@ -104,8 +104,9 @@ impl Encryption {
                     }
                     shown.extend(came.map(|stanza| ("in clear", stanza.to_owned())));
                 }
-                Effect::Deliver { id, stanza, .. } => {
-                    shown.push(("protected", stanza.as_str().to_owned()));
+                Effect::Deliver { id, stanza, protection, .. } => {
+                    let how = if protection.is_encrypted() { "encrypted" } else { "readable" };
+                    shown.push((how, stanza.as_str().to_owned()));
                     taken.push(id); // in a client: once the message is in its own database
                 }
                 Effect::Ask(request) => replies.push(self.agent.answer(&request)),

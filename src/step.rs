@@ -279,6 +279,17 @@ pub enum Protection {
     },
 }
 
+impl Protection {
+    /// Whether nobody on the way could read it. Show a padlock only then.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        match self {
+            Self::Encrypted { .. } => true,
+            Self::Authenticated { .. } | Self::Signed { .. } => false,
+        }
+    }
+}
+
 /// How a message came to this device.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, TlsDeserializeBytes, TlsSerialize, TlsSize)]
 #[non_exhaustive]
@@ -294,7 +305,7 @@ pub enum Via {
 }
 
 /// What is known of a delivered stanza besides its content. All of it but `via`, `unauthenticated` and `dropped` is
-/// authenticated.
+/// authenticated; of what was signed for anyone, `addressed` is not.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Context {

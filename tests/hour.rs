@@ -20,7 +20,7 @@ fn it_works() {
         .unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let protected = said.lines().filter(|line| line.contains(": protected: "));
+    let protected = said.lines().filter(|line| line.contains(": encrypted: "));
     let protected: Vec<_> = protected.collect();
     assert!(
         matches!(protected[..], [one] if one.starts_with("juliet@") && one.contains("Good night")),

@@ -197,13 +197,9 @@ impl Draft<'_> {
         let (kind, subject, inner_id) = match (&item, StanzaKind::of(&element.name)) {
             (Some(item), _) => (StatementKind::Item, item.node, item.id),
             (None, kind) => {
-                let kind = match kind.ok_or(Misuse::Stanza(Malformed::Stanza))? {
-                    StanzaKind::Message => StatementKind::Message,
-                    StanzaKind::Presence => StatementKind::Presence,
-                    StanzaKind::Iq => StatementKind::Iq,
-                };
-                let attr = |name| element.attr(name).unwrap_or_default();
-                (kind, attr("type"), attr("id"))
+                let kind = kind.ok_or(Misuse::Stanza(Malformed::Stanza))?;
+                let subject = kind.bound_type(element.attr("type"));
+                (statement_kind(kind), subject, element.attr("id").unwrap_or_default())
             }
         };
         let payload = item.as_ref().map(|item| item_payload(item.payload));
@@ -350,12 +346,8 @@ impl Draft<'_> {
     fn stated(&self, incoming: &Incoming<'_>, signed: &Signed) -> Result<Given<'static>, Reason> {
         let element = incoming.element;
         let Statement { kind, subject, inner_id, covered, audience } = signed.statement();
-        let (expected, default) = match incoming.kind {
-            StanzaKind::Message => (StatementKind::Message, "normal"),
-            StanzaKind::Presence => (StatementKind::Presence, ""),
-            StanzaKind::Iq => (StatementKind::Iq, ""),
-        };
-        let fits = kind == expected && subject == element.attr("type").unwrap_or(default);
+        let bound = incoming.kind.bound_type(element.attr("type"));
+        let fits = kind == statement_kind(incoming.kind) && subject == bound;
         if !fits || !signed.is_for(&incoming.addressed) {
             return Err(Misbehaviour::WrongSubject.into());
         }
@@ -387,6 +379,14 @@ impl Draft<'_> {
             dropped,
             ..Given::default()
         })
+    }
+}
+
+fn statement_kind(kind: StanzaKind) -> StatementKind {
+    match kind {
+        StanzaKind::Message => StatementKind::Message,
+        StanzaKind::Presence => StatementKind::Presence,
+        StanzaKind::Iq => StatementKind::Iq,
     }
 }
 

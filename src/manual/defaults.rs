@@ -21,6 +21,8 @@
 //! | KEM epoch after 32 messages or a day | 2,272 bytes an epoch, some 70 bytes a message in a dialogue | `Command::Heal` for more |
 //! | heartbeat after 50 | heals readers; two messages in a hundred | constant |
 //! | a message waits a week for keys | a contact may be on a journey; then the user should know | `Command::Cancel` |
+//! | iqs and directed presence are encrypted | what clients ask each other tells much: calls, files, who is there | `Need`, for a stanza |
+//! | nothing is authenticated only | who can be read should know it; it is for what servers or other software use | `Need::Authenticated` |
 //! | authenticated presence off | a signed status cannot be denied: whoever sees it can prove when one was where | `Config::sign_presence` |
 //!
 //! # Ed25519 in all suites

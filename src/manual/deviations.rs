@@ -40,7 +40,9 @@
 //! | a handshake that names a superseded secret is an event | an old name within the kept five; the one before the current is let through if the last step was one's own | the peer may not have seen that step |
 //! | sender time | it rises from message to message of a device, by a millisecond at least | servers put messages out of order when sessions are resumed; so a reader can put them in order again |
 //! | empty messages of type `chat` | of no type, to the resource of the device where it is known | servers make carbons of `chat`, and the other devices cannot read it |
-//! | iqs protected by default | to a full JID whose device has shown its advert; else in clear under the policy | other clients of a contact, and servers, answer what they are asked |
+//! | a question is handed over as it came | under an id of the engine's | an answer in clear to a question in clear could pass for the answer to a protected one of the same id |
+//! | a child that is missing is counted | in archives only | elsewhere nobody drops children but an attacker |
+//! | iqs protected by default | to a full JID where a device has ever shown its advert; else in clear under the policy | other clients of a contact, and servers, answer what they are asked |
 //! | clear text of a sticky account is an event | not when it comes from an archive | what is there may be older than the account's keys |
 //! | fetches: one for each account | eight at once, and those that a message waits for first | servers limit rates: five hundred requests at a log-in would time out |
 //! | keys that cannot be had | a server's silence is not taken for *none*: asked again, more and more rarely | a message to a contact whose server is slow or down for a while would fail |

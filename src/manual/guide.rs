@@ -58,6 +58,10 @@
 //!
 //! Before that there may be `Waiting`. After `Sent` there may be one `Failed` with `SendError::Bounced`.
 //!
+//! Every stanza has a token of its own, iqs and presence too. An iq may wait, a minute at most; if you give up before,
+//! take it back with `Command::Cancel`. A message to which something may refer later, a correction or a receipt, must
+//! have something beside its `<body/>`, such as `<request xmlns='urn:xmpp:receipts'/>`: else its id is not protected.
+//!
 //! `need` says what the stanza needs:
 //!
 //! * `Need::Policy`: encrypted to accounts that are known to encrypt, else in clear. An iq, and a presence to a full
@@ -80,13 +84,19 @@
 //! |---|---|
 //! | `Pass` | use the stanza that came, as unprotected |
 //! | `PassSigned` | the same, for a presence; its show, status, priority and capabilities are signed by that device |
-//! | `Deliver` | show the stanza it carries as protected, store it, then hand in `Input::Taken(id)` |
+//! | `Deliver` | use the stanza it carries; a message is stored, then taken with `Input::Taken(id)`. A padlock only if `Protection::is_encrypted` |
 //! | neither | nothing: it was for the engine, or it was refused |
 //!
 //! All kinds of stanzas are delivered so: messages, presence that was sent to this user, and iqs. A delivered iq is
-//! matched, or answered, by the client's own code; the answer goes out through the hook, and the engine protects it as
-//! the question was. An iq error that follows a `Failed` with `Bounced` passes unprotected: a server's word, or
-//! anybody's on the way.
+//! matched, or answered, by the client's own code, with the id that it was delivered with; the answer goes out through
+//! the hook. The answer to a question that came in a session is encrypted, or authenticated if it needs only that; to a
+//! signed one it is in clear; if the question is forgotten, after an hour or with its stream, the answer fails. An iq
+//! error that follows a `Failed` with `Bounced` passes unprotected: a server's word, or anybody's on the way.
+//!
+//! **What is in clear must not touch what was protected.** A correction, a receipt, a retraction or a reaction that comes
+//! as `Pass` is anybody's word on the way, and raises no event of its own if it has no `<body/>`: do not let it change a
+//! message that was delivered. `Event::Unverified` says of the stanza behind it that it claims to be authentic, and that
+//! this device cannot tell: treat it as clear text.
 //!
 //! A delivered stanza replaces the one that came. `Context` tells who sent it; show that and not the stanza's
 //! resource. If `id_protected` is false, do not let receipts or corrections refer to the stanza's id. `again`

@@ -10,14 +10,14 @@
 //!
 //! | property | level |
 //! |---|---|
-//! | confidentiality, integrity | every protected message, for the devices listed in it |
+//! | confidentiality, integrity | every encrypted stanza, for the devices listed in it |
 //! | authentication | every protected message is from the device and account named, to the account named; never presented as protected otherwise |
 //! | forward secrecy | each message once it is read, or once its skipped key is dropped; for the first flight see below |
 //! | recovery after theft | against Diffie-Hellman: after one full round trip in which the attacker stays passive |
 //! | recovery, quantum attacker | from the first KEM epoch to which the robbed device contributed after the theft |
 //! | post-quantum confidentiality | from the first message, with suites 0x0002 and 0x0003 |
-//! | deniability | messages carry no signature: either side could have made the transcript |
-//! | no downgrade | of suites: both lists are authenticated; of encryption: accounts are sticky |
+//! | deniability | what is encrypted, or authenticated in a session, carries no signature: either side could have made the transcript |
+//! | no downgrade | of suites: both lists are authenticated; of encryption: accounts are sticky, and for iqs and directed presence each resource that has shown a device |
 //! | one text for all | a sender cannot show two devices different texts in one message |
 //!
 //! All this rests on the account key being the right one. Until a user has compared it, it is trusted on first
@@ -55,8 +55,16 @@
 //! Adverts and records are public: devices and their number, their suites, rough times of use. An advert in
 //! a presence, a stranger's too, makes this device ask for the keys, which tells that it is online, and where.
 //!
-//! **Deniability** ends where something is signed: adverts, certificates, records, lists, and each presence where
-//! that is switched on. The key agent can log.
+//! **Deniability** ends where something is signed: adverts, certificates, records, lists, each presence where
+//! that is switched on, and the stanzas and items that are to be signed. The key agent can log.
+//!
+//! **Authentication only.** A server can leave children out of what an archive gives; how many is told. It can show a
+//! signed iq or presence to another device of the account addressed, each device once; a signed item in another service
+//! of the same publisher; and an older item again, which its sequence tells. The agent sees digests of what it signs, or
+//! the copy, and not more.
+//!
+//! **Iqs** go in clear to a resource that has never shown a device, for other clients of a contact have no keys. A server
+//! can hide the advert of a new resource. A need of `Encrypted` is met or fails.
 //!
 //! **A signed presence** is what a device said, and the newest that came through. A server can hold one back, for a
 //! week, and show it under another resource.

@@ -37,6 +37,17 @@ impl StanzaKind {
             _ => None,
         }
     }
+
+    /// What is bound of a stanza's `type`.
+    pub(crate) fn bound_type(self, stanza_type: Option<&str>) -> &str {
+        match (self, stanza_type) {
+            (Self::Message, Some(known @ ("chat" | "error" | "groupchat" | "headline"))) => known,
+            // One that is not known means the same (RFC 6121, section 5.2.2), and a server may drop it.
+            (Self::Message, Some(_) | None) => "normal",
+            (Self::Presence | Self::Iq, Some(stanza_type)) => stanza_type,
+            (Self::Presence | Self::Iq, None) => "",
+        }
+    }
 }
 
 /// What a message is bound to besides its session and header.
@@ -167,13 +178,7 @@ pub(crate) fn associated_data(
     epoch: u64,
     context: &Context<'_>,
 ) -> Result<Vec<u8>, Refused> {
-    let stanza_type = match (context.kind, context.stanza_type) {
-        (StanzaKind::Message, Some(known @ ("chat" | "error" | "groupchat" | "headline"))) => known,
-        // One that is not known means the same (RFC 6121, section 5.2.2), and a server may drop it.
-        (StanzaKind::Message, Some(_) | None) => "normal",
-        (StanzaKind::Presence | StanzaKind::Iq, Some(stanza_type)) => stanza_type,
-        (StanzaKind::Presence | StanzaKind::Iq, None) => "",
-    };
+    let stanza_type = context.kind.bound_type(context.stanza_type);
     let parts = [
         transcript,
         &[sender as u8],

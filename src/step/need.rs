@@ -42,7 +42,7 @@ impl Authentication {
         Self { form: Form::Signed, level: Level::CLASSICAL }
     }
 
-    /// A signature that anyone takes who comes by the stanza.
+    /// A signature that anyone takes who comes by the stanza. Of authentication in a session this changes nothing.
     #[must_use]
     pub fn for_anyone(self) -> Self {
         let form = match self.form {
@@ -54,7 +54,8 @@ impl Authentication {
     }
 
     /// With a copy of what it says beside it, which alone counts. For what servers damage: CR in text, TAB and line
-    /// ends in attributes, text between a stanza's children, its own language. It takes the stanza's size again.
+    /// ends in attributes, text between a stanza's children; in a session also its own language. It takes the stanza's
+    /// size again.
     #[must_use]
     pub fn with_copy(self) -> Self {
         let form = match self.form {

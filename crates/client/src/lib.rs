@@ -19,8 +19,9 @@
 //! client.send(&hello.parse()?, Token(1), Need::Policy)?;
 //! loop {
 //!     match client.next().await? {
-//!         Event::Delivered { id, stanza, context, .. } => {
-//!             println!("{} says, encrypted: {}", context.sender.as_str(), String::from(&stanza));
+//!         Event::Delivered { id, stanza, protection, context, .. } => {
+//!             let how = if protection.is_encrypted() { "encrypted" } else { "readable on the way" };
+//!             println!("{} says, {how}: {}", context.sender.as_str(), String::from(&stanza));
 //!             client.taken(id)?; // once it is stored
 //!         }
 //!         Event::Stanza(stanza) => println!("in clear: {}", String::from(&stanza)),

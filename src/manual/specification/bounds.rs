@@ -66,7 +66,8 @@
 //! | fetches under way | 8, and 4 more for what a message waits for | servers read 3 to 10 KB a second from a client; a message behind so many waits half a second |
 //! | accounts remembered | 10,000 | more than any roster has |
 //! | signed statements told apart | 1,024 below the highest of a device | archives are read out of order; 128 bytes |
-//! | protected iqs unanswered, either way | 1,000 | some dozen are; the one that waits longest is forgotten |
+//! | protected iqs unanswered, either way | 1,000, of one account 100 | some dozen are; one more is refused |
+//! | bytes around a copied message | 8,192 | what else would make it too large to be handed over |
 //! | bytes kept of what stood beside the element | 8,192 | a dozen marks of servers have a tenth of it |
 //! | one-time prekeys in an answer | 16 | one of each algorithm |
 //! | unverified adverts of an account | 8 | a stranger's devices |
@@ -98,5 +99,7 @@
 //! | a message waits for keys | 7 days | then it fails |
 //! | an undecided message waits | 1 minute | its peer's advert is being verified |
 //! | the answer to a protected iq | 1 hour, and its stream | a person may be asked |
+//! | an iq or a presence waits for keys | 1 minute | who asked has given up by then |
+//! | an iq or a presence on its way | 1 day | it belongs to a stream |
 //! | a signed statement | 30 days | what lies in an offline store is read by then |
 //! | a handshake because of misunderstanding | hourly for a device | no loop |

@@ -35,8 +35,8 @@
 //! and ignored.
 //!
 //! A device that leaves sends its last presence once more, with an advert that has the flag 2 and the version of the
-//! tombstone. Readers close the sessions with the device, send nothing to it any more, and fetch the list. It shows no
-//! advert afterwards.
+//! tombstone. Readers close the sessions with the device, send nothing to it any more, take no handshake and no later
+//! advert of it, and fetch the list.
 //!
 //! To verify an advert: get a verified record whose digest it names; compare JID, device and account digest with the
 //! record's certificate; verify the signature; check the times of certificate, record and advert.

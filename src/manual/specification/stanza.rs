@@ -114,8 +114,8 @@
 //! | 2 | list version | `uint32`: the version of the sender's device list |
 //! | 3 | resend request | nothing |
 //!
-//! An unknown kind or control type is refused as of an unknown version. Types 2 and 3 are read and, in this version,
-//! never sent; 3 has no effect.
+//! An unknown kind or control type is refused as of an unknown version. Type 2 is sent when an account leaves; type 3 is
+//! read, has no effect, and in this version is never sent.
 //!
 //! Kind 1 is used if a message, apart from children for servers, has only a `<body/>` in `jabber:client`
 //! without attributes and child elements; it has no inner id. Otherwise kind 2, or kind 3 if the stanza has other
@@ -166,7 +166,7 @@
 //! <iq to='bob@example.org/desk' type='get' id='v1'><e xmlns='urn:xmpp:e2e:0'>BASE64</e></iq>
 //! ```
 //!
-//! An iq is an iq of the same type and id, with the element as its payload, always direct. A question has its id as
+//! An iq is an iq of the same type, with the element as its payload, always direct. A question has its id as
 //! inner id. Both sides derive a tag from the message key of the question:
 //!
 //! ```text
@@ -176,18 +176,26 @@
 //! The answer carries the tag, and no inner id. A protected answer whose tag names no question that is open with that
 //! device is refused; else it is the answer to that question, whatever id and `from` stand outside, and is handed over
 //! with those of the question. So answers cannot be swapped. A question is open for an hour, until it is answered, and
-//! until its stream ends; there are at most 1,000.
+//! until its stream ends; there are at most 1,000, and at most 100 of one account. One more is refused.
+//!
+//! The side that is asked hands the question over under an id of its own making, which nobody else knows, and knows the
+//! answer by it. So the answer to a question in clear cannot be passed off as that to a protected one, and an answer to
+//! a protected question is never sent in clear: if the question is forgotten, it is not sent. On the wire the answer has
+//! the question's own id.
+//!
+//! An iq, or a presence for somebody, that was sealed more than a day ago is refused as expired.
 //!
 //! Beside a protected answer of type `error` stands `<error type='cancel'><undefined-condition
 //! xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>`, for RFC 6120 wants one. An iq error whose element is not
 //! direct to this device is a question of one's own that came back.
 //!
 //! A server cannot protect its errors: an error in clear, from where a question was sent and with its id, ends the
-//! question as a failure that nobody vouches for. A *result* in clear is refused. A question that cannot be read is
-//! answered with `service-unavailable`, as by a client that does not know it (RFC 6120, section 8.4), without a copy of
-//! what was asked. A question that was protected is never answered in clear.
+//! question as a failure that nobody vouches for. A *result* in clear with the id of an open question is refused, from
+//! whomever it is. A question that cannot be read, or has come before, is answered with `service-unavailable`, as by a
+//! client that does not know it (RFC 6120, section 8.4), without a copy of what was asked.
 //!
-//! Iqs and presence are of one stream: they are not sent again with the next.
+//! Iqs and presence are of one stream: they wait a minute at most, wait for a stream that is resumed, and are not sent
+//! again with the next. They do not wait for messages, nor messages for them.
 //!
 //! # Authenticated only
 //!
@@ -206,7 +214,9 @@
 //! The receiver rebuilds the stanza from the children that have a digest, in the order of the digests, and from the
 //! outer `from`, `to` and `type`; the language of the stanza and text between its children are not covered, and not
 //! handed over. What does not fit is *altered or forged*: one event, and no key is used, so that a good copy can still
-//! be read. If the content cannot be read on this device, the stanza is one in clear, and treated as such.
+//! be read. A child that is missing is that too, but in a stanza from an archive. If the content cannot be read on this
+//! device, or is of an unknown version, the stanza is one in clear: a message or presence with an event that says so, an
+//! iq with all that is checked of iqs in clear.
 //!
 //! With a content of kind 6 the sealed copy counts, and of what is outside nothing is taken; the names of children that
 //! the copy has not are reported. A sender must use it, or refuse, for what servers change
@@ -232,9 +242,9 @@
 //!
 //! The receiver takes it if the device's certificate is known and good, kind, subject and audience fit, the time has not
 //! passed (but for a stanza from an archive), and the sequence has not come before: it tells the 1,024 numbers below the
-//! highest apart, and takes older ones for duplicates. If the device is not known, the stanza is one in clear, and the
-//! keys of an account of which something is known are fetched. Of `e`, `auth` and `signed` the first that is there
-//! counts.
+//! highest apart; what is older is in clear. If the device is not known, the stanza is one in clear, and the
+//! keys of an account that may see one's presence are fetched. A statement good for more than 30 days, a day of
+//! tolerance aside, is refused. Of `e`, `auth` and `signed` the first that is there counts.
 //!
 //! **Items** of pubsub nodes (XEP-0060, XEP-0163): the element `signed` is the last child of the item's payload, and not
 //! covered. The statement is of kind *item*, with the node as subject, the item's id as inner id (empty if the server
@@ -256,6 +266,8 @@
 //! | archived | `<store xmlns='urn:xmpp:hints'/>` |
 //! | archived and pushed, the default | the same, and `<encryption xmlns='urn:xmpp:eme:0' namespace='urn:xmpp:e2e:0'/>` |
 //!
+//! A message that has a hint of XEP-0334 already, or nothing but chat states (XEP-0085), gets none.
+//!
 //! An empty message has none, and no `type`: servers make carbons of it only if it has a body. It goes to the
 //! resource of its device if that is known, else to the bare JID.
 //!
@@ -267,4 +279,5 @@
 //! `from`, `to` and `type`. It must be addressed to the own account, or come from it. What is delivered is the outer
 //! stanza with the rebuilt message in the inner one's place. An inner message of this device is a duplicate.
 //!
-//! A carbon, or a result whose message is not of type `groupchat`, from anybody else is refused.
+//! A carbon, or a result whose message is not of type `groupchat`, from anybody else is refused. So is a copy with more
+//! than 8,192 bytes around the message; the message's key is not used.
