@@ -204,7 +204,7 @@ impl Pair {
         // Servers may send it after the last word.
         while start.elapsed() < LATE {
             let ids = person.heard(|heard| {
-                let ids = heard.delivered.iter().filter_map(|delivered| delivered.inner().attr("id"));
+                let ids = heard.delivered.iter().filter_map(|delivered| cases::id_of(delivered.inner()));
                 ids.map(str::to_owned).collect::<BTreeSet<_>>()
             });
             if due.iter().all(|id| ids.contains(*id)) {
@@ -279,7 +279,8 @@ impl Pair {
         let failed = self
             .alice
             .heard(|alice| alice.failed.iter().find(|(token, _)| *token == said.token).map(|(_, why)| *why));
-        let came = heard.delivered.iter().filter(|delivered| delivered.inner().attr("id") == Some(said.id()));
+        let came =
+            heard.delivered.iter().filter(|delivered| cases::id_of(delivered.inner()) == Some(said.id()));
         let came: Vec<&Delivered> = came.collect();
         let delivered = match (&came[..], failed) {
             ([], Some(why)) => return Outcome::Failed(why),

@@ -48,9 +48,11 @@ impl Infoset {
         Self { name: (element.ns(), element.name().to_owned()), attributes: attributes.collect(), nodes }
     }
 
-    /// Without where from and where to, which servers write.
+    /// Without where from and where to, which servers write; and an iq without its id, which engines do.
     pub(super) fn without_addresses(mut self) -> Self {
-        self.attributes.retain(|(ns, name), _| !(ns.is_empty() && matches!(name.as_str(), "from" | "to")));
+        let iq = self.name.1 == "iq";
+        let written = |name: &str| matches!(name, "from" | "to") || iq && name == "id";
+        self.attributes.retain(|(ns, name), _| !(ns.is_empty() && written(name)));
         self
     }
 

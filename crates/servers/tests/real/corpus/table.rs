@@ -71,7 +71,7 @@ const BY_EJABBERD: &str = "ejabberd prosody-ejabberd ejabberd-prosody ejabberd-c
 
 /// Stanza, needs, paths, what became of it, and why. A name that ends with `-` is that of all that begin so. What stands
 /// later counts.
-const EXCEPTIONS: [(&str, &str, &str, Outcome, &str); 36] = [
+const EXCEPTIONS: [(&str, &str, &str, Outcome, &str); 35] = [
     ("21-charref-cr-in-text", "d", ALL, Failed(Fragile), "CR in text"),
     ("23-charref-in-attr-tab", "d", ALL, Failed(Fragile), "TAB in an attribute"),
     ("24-charref-in-attr-lf", "d", ALL, Failed(Fragile), "LF in an attribute"),
@@ -103,7 +103,6 @@ const EXCEPTIONS: [(&str, &str, &str, Outcome, &str); 36] = [
     ("made-lang-", "d", ALL, Reduced, "the stanza's own language"),
     ("known-body-language-empty", "d", ALL, Reduced, "an empty language"),
     ("known-thread-parent-empty", "d", ALL, Reduced, "an empty parent"),
-    ("known-threads", "d", BY_EJABBERD, Missing(1), "it keeps one thread"),
     ("known-type-case", "edc", BY_EJABBERD, Untyped, "it drops an unknown type, which means normal"),
     ("known-type-case", "edc", "prosody-carbon", Lost, "no carbon of an unknown type"),
     ("known-type-case", "e", "ejabberd-carbon", Lost, "no carbon without a body in clear"),
