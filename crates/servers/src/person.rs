@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use getrandom::SysRng;
 use tokio::sync::{Notify, mpsc};
@@ -14,6 +14,7 @@ use xmpp_e2e_client::xmpp_e2e::store::{Batch, Conflict, Store, Stored};
 use xmpp_e2e_client::xmpp_e2e::suite::Suites;
 use xmpp_e2e_client::xmpp_e2e::{self, Context, InboxId, LocalAgent, Need, Protection, SendError, Token};
 use xmpp_e2e_client::{Client, Config, Event, Fault, MemoryStorage, Server, Storage};
+use xmpp_e2e_minidom::to_tree;
 use zeroize::Zeroizing;
 
 /// Storage that outlives the client, as a file does.
@@ -96,6 +97,8 @@ pub struct Heard {
     pub failed: Vec<(Token, SendError)>,
     /// Answers to requests.
     pub answers: BTreeMap<String, Option<Element>>,
+    /// Items verified, or why not.
+    pub items: Vec<Result<Element, xmpp_e2e::Reason>>,
     /// Why the client ended.
     pub ended: Option<String>,
     /// The full JID.
@@ -112,6 +115,7 @@ enum Order {
     Say(Token),
     Active(bool),
     Request(String, Element),
+    Verify { jid: String, node: String, id: String, payload: Element },
     Close,
 }
 
@@ -272,6 +276,12 @@ impl Person {
         self.order(Order::Request(to.to_owned(), payload.parse().expect("a payload")));
     }
 
+    /// Verifies an item of a pubsub node. What is good of it is in [`Heard::items`].
+    pub fn verify(&self, jid: &str, node: &str, id: &str, payload: Element) {
+        let (jid, node, id) = (jid.to_owned(), node.to_owned(), id.to_owned());
+        self.order(Order::Verify { jid, node, id, payload });
+    }
+
     fn order(&self, order: Order) {
         // Without a client it is done at the next start.
         if let Some((_, orders)) = &self.task {
@@ -385,6 +395,14 @@ async fn live(
                         Err(error) => break error.to_string(),
                     };
                     heard.lock().expect("the lock").requests.push(id);
+                }
+                Some(Order::Verify { jid, node, id, payload }) => {
+                    let tree = to_tree(&payload).expect("a payload");
+                    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_secs();
+                    let now = xmpp_e2e::Timestamp::from_secs(u32::try_from(now).expect("a time"));
+                    let item = client.engine().item(now, &jid, &node, &id, &tree).expect("a JID");
+                    let item = item.map(|item| item.payload.as_str().parse().expect("a payload"));
+                    heard.lock().expect("the lock").items.push(item);
                 }
                 Some(Order::Close) | None => {
                     let _ = client.close().await;

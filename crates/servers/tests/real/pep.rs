@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use xmpp_e2e_client::xmpp_e2e::{Event as Security, PublishFault};
+use xmpp_e2e_client::minidom::Element;
+use xmpp_e2e_client::xmpp_e2e::{Authentication, Event as Security, Need, PublishFault, Reason};
 use xmpp_e2e_servers::{Heard, Missing, Person, Servers};
 
 use crate::{Tests, add};
@@ -18,6 +19,8 @@ pub(crate) fn add_tests(all: &mut Tests) {
     for (fault, expected) in faults {
         add(all, format!("PEP that says {fault}, a.test"), move || faulty(fault, expected));
     }
+    add(all, "signed items, a.test", || signed_items("a", "a.test"));
+    add(all, "signed items, e.test", || signed_items("e", "e.test"));
     add(all, "no PEP, e.test", without);
     add(all, "an item lost later, a.test", lost_later);
     add(all, "another access model before, a.test", || model_before("a.test"));
@@ -147,5 +150,58 @@ async fn model_before(domain: &'static str) -> Result<(), Missing> {
     .await;
     assert!(raw.until("</iq>").await.contains("<device "));
     tokio::time::sleep(Duration::from_millis(10)).await;
+    Ok(())
+}
+
+const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
+
+/// What is published, with what servers change in their own way.
+const PAYLOADS: [&str; 4] = [
+    "<tune xmlns='urn:tune'><artist>Yes</artist></tune>",
+    "<p:tune xmlns:p='urn:tune' a='1' xml:lang='de'>x<q xmlns=''/><![CDATA[<&]]>&#x1F600;</p:tune>",
+    "<entry xmlns='http://www.w3.org/2005/Atom'><title type='text'>1 &lt; 2 \"'</title>\n\t</entry>",
+    "<x xmlns='jabber:x:data' type='result'><field var='v'><value/></field></x>",
+];
+
+/// Items that a device has signed are verified as the server shows them.
+async fn signed_items(instance: &'static str, domain: &'static str) -> Result<(), Missing> {
+    let servers = Servers::new(2, &[instance]).with_friends(&friends(domain)).start()?;
+    let (mut alice, mut bob) = people(&servers, domain).await;
+    alice.log_in().await;
+    bob.log_in().await;
+    bob.wait("keys", |heard| crate::conversation::encrypts(heard, &alice.account)).await;
+    let needs = [Authentication::signed(), Authentication::signed().with_copy()];
+    for (number, (payload, authentication)) in
+        PAYLOADS.iter().flat_map(|payload| needs.map(|need| (payload, need))).enumerate()
+    {
+        let node = format!("urn:x:signed:{number}");
+        let iq = format!(
+            "<iq xmlns='jabber:client' type='set' id='p{number}'><pubsub xmlns='{PUBSUB}'><publish node='{node}'>\
+             <item id='current'>{payload}</item></publish></pubsub></iq>"
+        );
+        let token = alice.send(iq.parse().expect("an iq"), Need::Authenticated(authentication));
+        alice.wait("the publication", |heard| heard.acknowledged.contains(&token)).await;
+        bob.request(&alice.account, &format!("<pubsub xmlns='{PUBSUB}'><items node='{node}'/></pubsub>"));
+        bob.wait("the item", |heard| heard.answers.len() > number).await;
+        let answer = bob.heard(|heard| heard.answers[&heard.requests[number]].clone()).expect("an answer");
+        let items = answer.get_child("pubsub", PUBSUB).and_then(|pubsub| pubsub.get_child("items", PUBSUB));
+        let item = items.and_then(|items| items.children().next()).expect("an item");
+        let shown = item.children().next().expect("a payload").clone();
+        let altered = {
+            let mut altered = shown.clone();
+            altered.append_text("forged");
+            altered
+        };
+        for payload in [shown, altered] {
+            bob.verify(&alice.account, &node, "current", payload);
+        }
+        bob.wait("the verification", |heard| heard.items.len() == 2 * (number + 1)).await;
+        let verified = bob.heard(|heard| heard.items[2 * number..].to_vec());
+        let expected: Element = payload.parse().expect("a payload");
+        assert_eq!(verified[0], Ok(expected.clone()), "{payload}");
+        // Of a copy nothing is taken from what is in clear.
+        let copy = authentication == needs[1];
+        assert_eq!(verified[1], if copy { Ok(expected) } else { Err(Reason::Altered) }, "{payload}");
+    }
     Ok(())
 }
