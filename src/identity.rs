@@ -42,7 +42,7 @@ pub(crate) const MAX_DEVICE_ID: u32 = (1 << 30) - 1;
 
 /// Clocks of two devices may differ by this much before a time limit is held against anyone: wrong
 /// time zones make up to 14 hours, and a device without its battery a day.
-pub(crate) const TOLERANCE: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const TOLERANCE: Duration = Duration::from_hours(24);
 
 /// Keys of one kind in one structure: one for each algorithm, and no more algorithms than suites.
 pub(crate) const MAX_KEYS: usize = 8;

@@ -24,7 +24,7 @@ pub use meaning::PresenceMeaning;
 pub(crate) const ADVERT_LABEL: &str = "advert";
 
 /// How long an advert is good for. It is sent again at half its life.
-pub(crate) const ADVERT_LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+pub(crate) const ADVERT_LIFE: Duration = Duration::from_hours(7 * 24);
 
 /// An advert that claims to be good for longer, a day of tolerance aside, is refused: a stolen one
 /// could be shown for ever.

@@ -36,7 +36,7 @@ pub(crate) const MAX_SIGNED: usize = MAX_OPAQUE + 3 * MAX_NAME + 1024;
 
 /// A statement that claims to be good for longer, a day of tolerance aside, is refused: what was signed in a moment of
 /// access to the agent shall not outlast it for ever.
-pub(crate) const MAX_STATEMENT_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
+pub(crate) const MAX_STATEMENT_LIFE: Duration = Duration::from_hours(30 * 24);
 
 /// The only version there is.
 const VERSION: u8 = 0;

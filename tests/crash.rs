@@ -55,7 +55,7 @@ fn script(eager: bool, device: usize, moment: Option<u64>) -> World {
             run(&mut world);
         }
     }
-    world.advance(Duration::from_secs(120));
+    world.advance(Duration::from_mins(2));
     run(&mut world);
     world
 }

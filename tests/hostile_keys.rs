@@ -17,7 +17,7 @@ const PHONE: &str = "alice@example.com/phone";
 const DESK: &str = "bob@example.org/desk";
 const RECORDS: &str = "urn:xmpp:e2e:0:device";
 const LIST: &str = "urn:xmpp:e2e:0:devices";
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const DAY: Duration = Duration::from_hours(24);
 
 fn reason(event: &Event) -> Reason {
     let Event::Rejected { reason, .. } = event else { panic!("{event:?}") };

@@ -208,7 +208,7 @@ fn an_advert_of_a_known_device() {
     let catch = Catch::new(&mut world.server, DESK, |stanza| {
         stanza.starts_with("<presence") && stanza.contains(ALICE) && stanza.contains("<e2e ")
     });
-    world.advance(Duration::from_secs(4 * 24 * 3600));
+    world.advance(Duration::from_hours(4 * 24));
     let presence = catch.one();
     world.server.tamper = None;
     let bytes = bytes_in(&presence, "e2e", 0);

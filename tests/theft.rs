@@ -274,10 +274,10 @@ fn a_first_flight_is_secret_once_its_prekeys_are_deleted() {
     assert!(texts(&mut world, &loot, &[ACCEPTED, SESSION]).is_empty());
 
     // A rotation in seven days, then 32 days of grace.
-    world.advance(Duration::from_secs(38 * 24 * 3600));
+    world.advance(Duration::from_hours(38 * 24));
     let loot = Loot::steal(&world, World::BOB, true);
     assert_eq!(texts(&mut world, &loot, &[ACCEPTED, SESSION]).len(), 2);
-    world.advance(Duration::from_secs(3 * 24 * 3600));
+    world.advance(Duration::from_hours(3 * 24));
     let loot = Loot::steal(&world, World::BOB, true);
     assert!(texts(&mut world, &loot, &[ACCEPTED, SESSION]).is_empty());
 }

@@ -14,7 +14,7 @@ use crate::step::{Effect, Event};
 use crate::wire::to_base64;
 
 /// An agent may have to ask its user.
-const AGENT_TIMEOUT: Duration = Duration::from_secs(300);
+const AGENT_TIMEOUT: Duration = Duration::from_mins(5);
 
 impl Draft<'_> {
     /// The agent's answer to a request that is outstanding.

@@ -32,7 +32,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 const RETRY: Duration = Duration::from_secs(30);
 
 /// ...up to this: who comes back after a day is not kept waiting for another.
-const MAX_RETRY: Duration = Duration::from_secs(3600);
+const MAX_RETRY: Duration = Duration::from_hours(1);
 
 /// So many fetches without an answer, in half an hour, and an advert that they were for is refused. A message that
 /// waits goes on waiting.
@@ -43,7 +43,7 @@ const MAX_SILENCES: u8 = 6;
 const MAX_PATIENCE: u8 = 3;
 
 /// How long what a fetch found, or did not find, is believed before a send asks again.
-pub(super) const FRESH: Duration = Duration::from_secs(600);
+pub(super) const FRESH: Duration = Duration::from_mins(10);
 
 impl Draft<'_> {
     /// Sends an iq of the engine. `to` is empty for the own account.

@@ -22,7 +22,7 @@ const MAX_UNANSWERED: usize = 1000;
 const MAX_INQUIRIES_OF_ONE: usize = 100;
 
 /// An answer is waited for so long. Clients give up after minutes; a person may be asked before.
-const ANSWER_LIFE: Duration = Duration::from_secs(3600);
+const ANSWER_LIFE: Duration = Duration::from_hours(1);
 
 /// The namespace of the conditions of RFC 6120, section 8.3.3.
 const STANZAS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";

@@ -20,13 +20,13 @@ use crate::suite::{Level, Suite, SuiteId, choose};
 const MAX_SESSIONS: usize = 4;
 
 /// Older sessions only decrypt, and are dropped after this time (what offline stores hold back).
-const OLD_SESSION_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
+const OLD_SESSION_LIFE: Duration = Duration::from_hours(30 * 24);
 
 /// After an agent's refusal a device is left alone so long.
-const REFUSED: Duration = Duration::from_secs(600);
+const REFUSED: Duration = Duration::from_mins(10);
 
 /// A handshake opened because the peer could not be understood, at most so often for a device.
-const REOPEN: Duration = Duration::from_secs(3600);
+const REOPEN: Duration = Duration::from_hours(1);
 
 /// Why a handshake is opened.
 #[derive(Clone, Copy, Eq, PartialEq)]

@@ -23,18 +23,18 @@ use crate::wire::Bytes;
 
 /// A certificate lasts a year and is renewed a quarter before, so that a device that is rarely
 /// switched on stays certified.
-const CERTIFICATE_LIFE: Duration = Duration::from_secs(365 * 24 * 3600);
-const CERTIFICATE_RENEWAL: Duration = Duration::from_secs(90 * 24 * 3600);
+const CERTIFICATE_LIFE: Duration = Duration::from_hours(365 * 24);
+const CERTIFICATE_RENEWAL: Duration = Duration::from_hours(90 * 24);
 
 /// Prekeys change weekly: a first flight is forward secret from then on plus the grace below.
-pub(super) const PREKEY_ROTATION: Duration = Duration::from_secs(7 * 24 * 3600);
+pub(super) const PREKEY_ROTATION: Duration = Duration::from_hours(7 * 24);
 
 /// Peers may use a record for so long: a device that is off for a month can still be written to.
-const RECORD_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
+const RECORD_LIFE: Duration = Duration::from_hours(30 * 24);
 
 /// Superseded prekeys are kept as long as their record was good for peers, plus their clocks' error
 /// and what servers hold back.
-pub(super) const PREKEY_GRACE: Duration = Duration::from_secs(32 * 24 * 3600);
+pub(super) const PREKEY_GRACE: Duration = Duration::from_hours(32 * 24);
 
 /// A given one-time prekey is kept as long: the flight that uses it may lie in an offline store.
 pub(crate) const ONE_TIME_GRACE: Duration = PREKEY_GRACE;
@@ -44,13 +44,13 @@ pub(crate) const ONE_TIME_GRACE: Duration = PREKEY_GRACE;
 const ONE_TIME_READY: usize = 8;
 
 /// Presence is sent again for a new advert at most so often, for it goes to the whole roster.
-pub(crate) const PRESENCE_INTERVAL: Duration = Duration::from_secs(3600);
+pub(crate) const PRESENCE_INTERVAL: Duration = Duration::from_hours(1);
 
 /// A presence waits so long for its advert, then goes without.
 pub(crate) const HOLD: Duration = Duration::from_secs(20);
 
 /// An agent that refused is asked again so much later, or at the next connection.
-pub(super) const AGENT_RETRY: Duration = Duration::from_secs(3600);
+pub(super) const AGENT_RETRY: Duration = Duration::from_hours(1);
 
 /// After this many flights on one record its prekeys are replaced, so that the store of flights
 /// accepted stays bounded (the design's bound).

@@ -17,11 +17,11 @@ use crate::step::{Event, PublishFault};
 use crate::wire::from_base64;
 
 /// After a failed round the next comes so much later: most failures are a server that restarts.
-pub(super) const PUBLISH_RETRY: Duration = Duration::from_secs(60);
+pub(super) const PUBLISH_RETRY: Duration = Duration::from_mins(1);
 
 /// Each further failure doubles that, up to here: a server without PEP is asked a few times a day,
 /// and one that has got it is noticed the same hour.
-const PUBLISH_RETRY_MAX: Duration = Duration::from_secs(3600);
+const PUBLISH_RETRY_MAX: Duration = Duration::from_hours(1);
 
 /// How far the publication of the record, or else of the list, is.
 #[derive(Clone, Copy, Debug, TlsDeserializeBytes, TlsSerialize, TlsSize)]

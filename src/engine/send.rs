@@ -19,13 +19,13 @@ use crate::step::{Authentication, Coverage, Effect, Form, Need, SendError, Token
 use crate::suite::Level;
 
 /// A stanza waits so long for keys while connected; then it fails.
-const GIVE_UP: Duration = Duration::from_secs(7 * 24 * 3600);
+const GIVE_UP: Duration = Duration::from_hours(7 * 24);
 
 /// An iq or a presence waits at most so long for keys: who asked has given up by then.
-const STREAM_PATIENCE: Duration = Duration::from_secs(60);
+const STREAM_PATIENCE: Duration = Duration::from_mins(1);
 
 /// A stanza that the policy may yet send in clear waits at most so long for the peer's keys.
-pub(super) const UNDECIDED: Duration = Duration::from_secs(60);
+pub(super) const UNDECIDED: Duration = Duration::from_mins(1);
 
 /// Room for addresses and for the copy that a carbon or an archive makes of a stanza.
 pub(super) const MARGIN: usize = 8_192;

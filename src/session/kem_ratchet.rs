@@ -32,7 +32,7 @@ pub(crate) struct KemPolicy {
 impl Default for KemPolicy {
     /// 32 messages, so that in a dialogue a new epoch is in use within 20 round trips; or a day.
     fn default() -> Self {
-        Self { messages: 32, after: Duration::from_secs(24 * 60 * 60) }
+        Self { messages: 32, after: Duration::from_hours(24) }
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) const MAX_SKIP: u32 = 1000;
 pub(crate) const MAX_STORED: u32 = 2000;
 
 /// Skipped keys are dropped after this time; archives and offline stores are read long before.
-pub(crate) const SKIPPED_LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+pub(crate) const SKIPPED_LIFE: Duration = Duration::from_hours(30 * 24);
 
 /// A message to send: the prefix of its context goes before, nothing between.
 pub(crate) struct SealedMessage {

@@ -87,7 +87,7 @@ fn fetches_that_wait_for_their_turn_go_on_after_a_lost_stream_and_silence() {
     world.connect(ALICE);
     world.run();
     assert_eq!(verified(&world), 0, "the slots are taken");
-    world.advance(std::time::Duration::from_secs(120));
+    world.advance(std::time::Duration::from_mins(2));
     assert_eq!(verified(&world), 20);
     world.server.tamper = None;
     world.disconnect(ALICE);

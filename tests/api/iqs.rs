@@ -70,7 +70,7 @@ fn messages_flow_without_pep_and_it_mends_itself() {
         for jid in [ALICE_JID, BOB_JID] {
             world.server.set_pep(jid, Pep::Works);
         }
-        world.advance(Duration::from_secs(2 * 3600));
+        world.advance(Duration::from_hours(2));
         for device in [ALICE, BOB] {
             let published = count(&world, device, |event| matches!(event, Event::Published));
             let failed = count(&world, device, |event| matches!(event, Event::PublishFailed { .. }));

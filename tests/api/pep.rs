@@ -87,12 +87,12 @@ fn a_fault_that_becomes_another_is_told_again() {
     world.advance(Duration::from_secs(61));
     world.server.tamper =
         Some(Box::new(|_, stanza| if stanza.starts_with("<iq ") { Vec::new() } else { vec![stanza] }));
-    world.advance(Duration::from_secs(300));
+    world.advance(Duration::from_mins(5));
     let faults = [PublishFault::Absent, PublishFault::Refused, PublishFault::NoAnswer];
     assert_eq!(told(&world, ALICE), faults.map(Some));
     world.server.tamper = None;
     world.server.set_pep(ALICE_JID, Pep::Works);
-    world.advance(Duration::from_secs(3600));
+    world.advance(Duration::from_hours(1));
     assert_eq!(told(&world, ALICE)[3..], [None]);
 }
 
@@ -173,7 +173,7 @@ fn a_server_that_keeps_one_record_is_noticed_and_messages_flow() {
     }
     // Once it can, each record is put back by its device.
     world.server.set_pep(ALICE_JID, Pep::Works);
-    world.advance(Duration::from_secs(3 * 3600));
+    world.advance(Duration::from_hours(3));
     assert_eq!(world.server.items(ALICE_JID, DEVICE).len(), 2);
     for device in [ALICE, tablet] {
         assert_eq!(told(&world, device), [Some(PublishFault::Lost), None]);

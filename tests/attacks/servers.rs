@@ -230,7 +230,7 @@ fn unverified_adverts_cost_one_request_at_a_time() {
     assert_eq!(sent(&world, DESK).len(), 1);
     let devices = world.devices[World::BOB].engine().contact(ALICE).unwrap().unwrap().devices;
     world.run();
-    world.advance(std::time::Duration::from_secs(120));
+    world.advance(std::time::Duration::from_mins(2));
     assert!(sent(&world, DESK).len() < 8, "{:?}", sent(&world, DESK));
     let contact = world.devices[World::BOB].engine().contact(ALICE).unwrap().unwrap();
     assert_eq!(contact.devices, devices);

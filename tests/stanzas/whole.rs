@@ -480,7 +480,7 @@ fn what_was_held_back_for_days_is_not_of_this_stream() {
     world.run();
     world.server.tamper = None;
     let wire = crossed(&world, Way::Out, PHONE, "<iq to='bob@example.org/desk'").remove(0);
-    world.advance(Duration::from_secs(2 * 24 * 3600));
+    world.advance(Duration::from_hours(2 * 24));
     clear(&mut world);
     receive(&mut world, BOB, &wire.replacen("<iq ", &format!("<iq from='{PHONE}' "), 1));
     assert_eq!((letters(&world, BOB).len(), rejected(&world, BOB)), (0, vec![Misbehaviour::Expired.into()]));

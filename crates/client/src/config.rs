@@ -48,7 +48,7 @@ pub enum Agent {
 
 impl Config {
     /// The longest pause before connecting again: a server that was away for an hour is not waited for longer.
-    pub const MAX_PAUSE: Duration = Duration::from_secs(60);
+    pub const MAX_PAUSE: Duration = Duration::from_mins(1);
 
     /// The defaults for this account: STARTTLS to the server that the domain's SRV records name.
     #[must_use]

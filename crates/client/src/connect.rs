@@ -22,7 +22,7 @@ use crate::xml::{CSI, ROSTER, SM, bare, element, iq, with, with_text};
 const BIND: &str = "urn:ietf:params:xml:ns:xmpp-bind";
 
 /// From the first packet to the bound stream. Servers that limit rates take their time.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
+const CONNECT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Stanzas that come before the session is ready: somebody may know the resource.
 const MAX_EARLY: usize = 64;

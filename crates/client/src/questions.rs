@@ -12,7 +12,7 @@ use crate::storage::Storage;
 use crate::xml::{self, CARBONS, DISCO_INFO, MAM, PING, bare, element};
 
 /// Some programs never answer; servers with rate limits take long.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A question of the client's that is open.
 #[derive(Debug)]

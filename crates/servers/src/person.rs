@@ -138,7 +138,7 @@ const CARBONS: &str = "urn:xmpp:carbons:2";
 const AGENT: &str = "agent";
 
 /// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 impl Person {
     /// Somebody whose client is not started.

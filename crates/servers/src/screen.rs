@@ -5,7 +5,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// So wide that no line of a test wraps, and so high that none leaves it.
 const SIZE: [&str; 4] = ["-x", "160", "-y", "50"];

@@ -41,7 +41,7 @@ fn epochs_need_a_kem() {
 #[test]
 fn a_day_makes_it_due() {
     let mut pair = pair();
-    pair.now = pair.now.after(Duration::from_secs(24 * 60 * 60));
+    pair.now = pair.now.after(Duration::from_hours(24));
     for _ in 0..3 {
         pair.round();
     }

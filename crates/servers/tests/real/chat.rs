@@ -17,7 +17,7 @@ const MARK: &str = "Reibekuchen";
 const KILLS: usize = 20;
 
 /// How long the last messages may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) fn add_tests(all: &mut Tests) {
     for domain in ["a.test", "e.test"] {
