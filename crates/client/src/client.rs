@@ -281,22 +281,6 @@ impl<S: Storage> Client<S> {
         self.tell_active();
     }
 
-    /// Sends an iq of type `get` or `set`. With [`Need::Policy`] it goes under protection to a device that is known at
-    /// `to`, else in clear. Its answer comes as [`Event::Answer`] with the id returned; after a minute without one it is
-    /// taken back if it has not gone out.
-    ///
-    /// # Errors
-    /// As [`send`](Self::send).
-    pub fn request(
-        &mut self,
-        kind: &str,
-        to: Option<&str>,
-        payload: Element,
-        need: Need,
-    ) -> Result<String, Error<S::Error>> {
-        self.ask_protected(kind, to, payload, need)
-    }
-
     /// Answers an iq that this program does not know.
     ///
     /// # Errors

@@ -171,8 +171,13 @@ impl<S: Storage> Client<S> {
         id
     }
 
-    /// Asks a question of the application's, under protection where that is possible.
-    pub(crate) fn ask_protected(
+    /// Sends an iq of type `get` or `set`. With [`Need::Policy`] it goes under protection to a device that is known at
+    /// `to`, else in clear. Its answer comes as [`Event::Answer`] with the id returned; after a minute without one it is
+    /// taken back if it has not gone out.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn request(
         &mut self,
         kind: &str,
         to: Option<&str>,
