@@ -373,15 +373,7 @@ fn each_row_on_each_form() {
 fn a_carbon_filed_under_another_conversation_is_refused() {
     for (_, need) in forms() {
         let mut world = talking(2);
-        let tablet = world.add("alice@example.com/tablet");
-        world.connect(tablet);
-        world.run();
-        for device in [ALICE, BOB] {
-            world.disconnect(device);
-            world.connect(device);
-            world.run();
-        }
-        clear(&mut world);
+        let tablet = add_tablet(&mut world);
         let wire = caught(&mut world, &need);
         let wire = wire.replacen("<message ", "<message xmlns='jabber:client' ", 1);
         let carbon = |inner: &str| {

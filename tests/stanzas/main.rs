@@ -40,6 +40,20 @@ pub(crate) fn talking(seed: u64) -> World {
     world
 }
 
+/// Alice's second device, which both have seen.
+pub(crate) fn add_tablet(world: &mut World) -> usize {
+    let tablet = world.add("alice@example.com/tablet");
+    world.connect(tablet);
+    world.run();
+    for device in [ALICE, BOB] {
+        world.disconnect(device);
+        world.connect(device);
+        world.run();
+    }
+    clear(world);
+    tablet
+}
+
 pub(crate) fn clear(world: &mut World) {
     for device in &mut world.devices {
         device.record.inbox.clear();

@@ -434,15 +434,7 @@ fn what_a_server_says_of_who_is_there_does_not_end_encryption() {
 #[test]
 fn an_iq_and_a_message_do_not_wait_for_each_other() {
     let mut world = talking(20);
-    let tablet = world.add("alice@example.com/tablet");
-    world.connect(tablet);
-    world.run();
-    for device in [ALICE, BOB] {
-        world.disconnect(device);
-        world.connect(device);
-        world.run();
-    }
-    clear(&mut world);
+    add_tablet(&mut world);
     // The message waits for a session with her own tablet.
     world.devices[ALICE].answers = false;
     let message = world.say(ALICE, BOB_JID, "waits");
