@@ -8,7 +8,7 @@ use crate::error::{Error, Malformed, Misbehaviour, Misuse, Reason};
 use crate::identity::{DeviceRecord, Digest, digest};
 use crate::jid::{Address, BareJid};
 use crate::presence::{ADVERT_LIFE, Advert, AdvertIn, MAX_ADVERT, PresenceMeaning};
-use crate::stanza::{Element, MAX_STANZA, Node, parse, write_stanza};
+use crate::stanza::{Element, MAX_STANZA, parse, write_stanza};
 use crate::step::{Coverage, Effect, Event, Token, Waiting};
 use crate::wire::from_base64;
 
@@ -47,7 +47,7 @@ impl Draft<'_> {
         }
         let until = self.now.after(HOLD);
         let mut presence = element.clone();
-        presence.children.retain(|node| !matches!(node, Node::Element(child) if &*child.ns == NS));
+        presence.remove_children_in(NS);
         let presence = write_stanza(&presence);
         if presence.len() > MAX_STANZA {
             self.fail(token, crate::step::SendError::TooLarge);

@@ -8,15 +8,18 @@ use crate::engine::forwarded::put_back;
 use crate::engine::iq::is_answer;
 use crate::engine::receive::{How, Incoming};
 use crate::engine::records::{InboxItem, SessionKey};
+use crate::engine::seal::{Sealed, Target};
 use crate::engine::send::MARGIN;
-use crate::env::{Env, Timestamp};
+use crate::engine::statement::is_said;
+use crate::env::Timestamp;
 use crate::error::{Error, Malformed, Misbehaviour, Misuse, Reason};
 use crate::identity::TOLERANCE;
 use crate::jid::BareJid;
-use crate::session::{Context as Bound, KemPolicy, Session, StanzaKind};
+use crate::session::{Context as Bound, Session, StanzaKind};
+use crate::stanza::envelope::Recipient;
 use crate::stanza::{
-    AnswerTag, Attribute, Body, CLIENT_NS, Content, Control, Element, IQ, MESSAGE, Node, envelope,
-    is_for_servers, is_from_servers, is_out_of_place, parse, write, write_stanza,
+    AnswerTag, Attribute, Body, CLIENT_NS, Content, Control, Element, IQ, MESSAGE, Node, is_for_servers,
+    is_from_servers, parse, write, write_stanza,
 };
 use crate::step::{Context, Effect, Form, Inbound, InboxId, Protection};
 use crate::suite::{Level, Suite, SuiteId};
@@ -190,10 +193,7 @@ impl Draft<'_> {
     pub(super) fn hand_over(&mut self, incoming: &Incoming<'_>, device: u32, given: Given<'_>) -> Done {
         let Given { mut stanza, id, sent, answers, tag, form, suite, level, one_time, missing, dropped } =
             given;
-        stanza.children.retain(|node| match node {
-            Node::Element(child) => !is_out_of_place(&child.ns, &child.name),
-            Node::Text(_) => true,
-        });
+        stanza.children.retain(is_said);
         let (unauthenticated, mut beside) = beside(incoming.element);
         if let Some(dropped) = dropped {
             beside = dropped.into_iter().map(|(ns, name)| format!("{{{ns}}}{name}")).collect();
@@ -310,7 +310,7 @@ impl Draft<'_> {
 
     fn send_control(&mut self, key: &SessionKey, control: Control) -> Done {
         let (jid, device, _) = key;
-        let Some(mut session) = self.state.sessions.get(key)?.cloned() else { return Ok(()) };
+        let Some(session) = self.state.sessions.get(key)?.cloned() else { return Ok(()) };
         let Some(suite) = self.config.suites.find(session.suite_id()) else { return Ok(()) };
         if self.state.outbox.len() + self.state.waiting.len() >= super::outbox::MAX_OUTBOX {
             return Ok(());
@@ -320,22 +320,19 @@ impl Draft<'_> {
         let content =
             Content { time: self.stamp()?, inner_id: None, answers: None, body: Body::Control(control) };
         let content = content.encode(self.config.padding).map_err(|_| Misuse::Record)?;
-        let flight = session.flight().map(<[u8]>::to_vec);
-        let prefix = envelope::direct_prefix(me, *device, flight.as_deref(), session.tag());
         let bound = Bound {
             kind: StanzaKind::Message,
             stanza_type: None,
             sender: &account,
             addressed: jid,
-            prefix: &prefix,
+            prefix: &[],
             extra: &[],
         };
-        let mut env = Env { now: self.now, rng: self.rng };
-        let Ok(sealed) = session.seal(suite, &KemPolicy::default(), &mut env, &bound, &content) else {
+        let to = Recipient { device: *device, own: *jid == account };
+        let target = Target { jid: jid.clone(), to, session, suite };
+        let Some(Sealed { bytes, .. }) = self.seal_direct(me, &bound, target, &content) else {
             return Ok(());
         };
-        let bytes = [prefix.as_slice(), &sealed.header, &sealed.ciphertext].concat();
-        self.state.sessions.put(key.clone(), session);
         let order = self.count(|counters| &mut counters.outbox)?;
         let element = Element::new("jabber:client", "message")
             .with_attr("to", self.address_of(jid, *device)?)

@@ -103,24 +103,15 @@ impl Draft<'_> {
             None if iq => return Ok(level.map_or(Ok(None), |_| Err(SendError::NotProtectable))),
             None => true,
         };
-        let encrypts = match &to.resource {
-            Some(_) => self.encrypts_at(to)?,
-            None => self.contact(&to.bare)?.is_some_and(Contact::never_clear),
-        };
+        // Of one's own account each resource that has shown a device.
+        let own = to.resource.is_some() && self.own()?.jid == to.bare;
+        let encrypts = own || self.contact(&to.bare)?.is_some_and(Contact::never_clear);
         Ok(match level {
             Some(level) if there => Ok(Some(level)),
             Some(_) => Err(SendError::NoKeys),
             None if there && encrypts => Ok(Some(least)),
             None => Ok(None),
         })
-    }
-
-    /// Whether a device is known at a full JID, of one's own account or of one that encrypts.
-    fn encrypts_at(&self, address: &Address) -> Result<bool, Error> {
-        let Some(resource) = &address.resource else { return Ok(false) };
-        let own = self.own()?.jid == address.bare;
-        let encrypts = own || self.contact(&address.bare)?.is_some_and(Contact::never_clear);
-        Ok(encrypts && self.device_of_resource(&address.bare, resource)?.is_some())
     }
 
     /// Whether a stanza goes to a full JID.

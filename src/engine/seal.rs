@@ -5,6 +5,7 @@ use crate::engine::draft::Draft;
 use crate::engine::iq::undefined_error;
 use crate::env::{Env, Timestamp};
 use crate::error::{Error, Malformed, Misuse};
+use crate::identity::Digest;
 use crate::jid::BareJid;
 use crate::session::{Context as Bound, KemPolicy, Session, StanzaKind};
 use crate::stanza::envelope::{self, Recipient};
@@ -50,12 +51,7 @@ impl Draft<'_> {
         let id = if answers.is_none() { element.attr("id") } else { None };
         let inner_id = id.filter(|id| !id.is_empty()).map(Into::into);
         if form == Form::Authenticated {
-            let body = match cover(element) {
-                Ok(digests) if digests.is_empty() => return Err(SendError::NotProtectable),
-                Ok(digests) => Body::Covered(digests),
-                Err(Uncoverable::Fragile) => return Err(SendError::Fragile),
-                Err(Uncoverable::TooMany) => return Err(SendError::TooLarge),
-            };
+            let body = Body::Covered(digests_of(element)?);
             return Ok(Content { time, inner_id, answers, body });
         }
         let inside = |node: &&Node<'e>| match node {
@@ -138,7 +134,7 @@ impl Draft<'_> {
         Ok(common.first().and_then(|id| self.config.suites.find(SuiteId(*id))))
     }
 
-    fn seal_direct(
+    pub(super) fn seal_direct(
         &mut self,
         sender: u32,
         bound: &Bound<'_>,
@@ -216,6 +212,7 @@ impl Draft<'_> {
         }
         write_stanza(&out)
     }
+
     /// What servers are told about a message: what the application has told them, or nothing of what only says that
     /// somebody is typing, or what the configuration says.
     fn hints_for(&self, element: &Element<'_>) -> Hints {
@@ -228,12 +225,22 @@ impl Draft<'_> {
     /// The stanza as it is, with an element of this protocol that vouches for it.
     pub(super) fn attach(&self, element: &Element<'_>, authentication: Element<'_>) -> String {
         let mut out = element.clone();
-        out.children.retain(|node| !matches!(node, Node::Element(child) if &*child.ns == NS));
+        out.remove_children_in(NS);
         let mut out = attach(out, authentication);
         // It is what it is to servers; only what they do not keep by themselves is marked.
         if &*element.name == MESSAGE && element.child(CLIENT_NS, "body").is_none() {
             self.hints_for(element).kept().add_to(&mut out);
         }
         write_stanza(&out)
+    }
+}
+
+/// The digests of what a stanza says in clear, or why they cannot vouch for it.
+pub(super) fn digests_of(element: &Element<'_>) -> Result<Vec<Digest>, SendError> {
+    match cover(element) {
+        Ok(digests) if digests.is_empty() => Err(SendError::NotProtectable),
+        Ok(digests) => Ok(digests),
+        Err(Uncoverable::Fragile) => Err(SendError::Fragile),
+        Err(Uncoverable::TooMany) => Err(SendError::TooLarge),
     }
 }

@@ -11,6 +11,7 @@ use crate::engine::draft::{Done, Draft};
 use crate::engine::iq::is_answer;
 use crate::engine::receive::Incoming;
 use crate::engine::records::Purpose;
+use crate::engine::seal::digests_of;
 use crate::engine::send::Attempt;
 use crate::env::Timestamp;
 use crate::error::{Error, Malformed, Misbehaviour, Misuse, Reason, Unreadable};
@@ -22,8 +23,8 @@ use crate::signed::{
 };
 use crate::stanza::canonical::{Reduced, is_fragile};
 use crate::stanza::{
-    CLIENT_NS, Element, IQ, MAX_STANZA, MESSAGE, Node, Tree, Uncoverable, cover, is_out_of_place, parse,
-    parse_children, write_children, write_stanza,
+    CLIENT_NS, Element, IQ, MAX_STANZA, MESSAGE, Node, Tree, is_out_of_place, parse, parse_children,
+    write_children, write_stanza,
 };
 use crate::step::{Coverage, Effect, Event, Form, Inbound, SendError, Token, Via, Waiting};
 use crate::wire::{from_base64, to_base64};
@@ -65,7 +66,7 @@ pub(super) fn is_publication(iq: &Element<'_>) -> bool {
 /// The payload of a signed item, without the signature.
 fn item_payload<'a>(payload: &Element<'a>) -> Element<'a> {
     let mut payload = payload.clone();
-    payload.children.retain(|node| !matches!(node, Node::Element(child) if &*child.ns == NS));
+    payload.remove_children_in(NS);
     payload
 }
 
@@ -217,11 +218,9 @@ impl Draft<'_> {
             }
             digests.push(Reduced::of(payload).digest());
         } else {
-            digests = match cover(element) {
-                Ok(digests) if digests.is_empty() => return Ok(Err(SendError::NotProtectable)),
+            digests = match digests_of(element) {
                 Ok(digests) => digests,
-                Err(Uncoverable::Fragile) => return Ok(Err(SendError::Fragile)),
-                Err(Uncoverable::TooMany) => return Ok(Err(SendError::TooLarge)),
+                Err(why) => return Ok(Err(why)),
             };
         }
         let anyone = form.is_for_anyone() || item.is_some();
@@ -266,15 +265,14 @@ impl Draft<'_> {
         };
         let token = Token(waiting.token);
         self.state.waiting.remove(&order);
+        let coverage = Coverage { readable: true, ..Coverage::default() };
         if stanza.len() > MAX_STANZA {
             self.fail(token, SendError::TooLarge);
         } else if &*element.name == MESSAGE {
-            let coverage = Coverage { readable: true, ..Coverage::default() };
             let of = Some((token, coverage));
             self.put_in_outbox(order, &waiting.to, element.attr("id"), stanza, of);
         } else {
             self.send(stanza, Some(token))?;
-            let coverage = Coverage { readable: true, ..Coverage::default() };
             self.effects.push(Effect::Sent { token, coverage });
         }
         self.flush(&waiting.to)?;
@@ -391,7 +389,7 @@ fn statement_kind(kind: StanzaKind) -> StatementKind {
 }
 
 /// Whether a node of a stanza is what its sender says.
-fn is_said(node: &Node<'_>) -> bool {
+pub(super) fn is_said(node: &Node<'_>) -> bool {
     match node {
         Node::Element(child) => !is_out_of_place(&child.ns, &child.name),
         Node::Text(_) => true,
@@ -411,7 +409,7 @@ fn attach_to_item<'a>(mut iq: Element<'a>, signature: Element<'a>) -> Element<'a
         .and_then(|publish| child(publish, "item"))
         .and_then(|item| child(item, ""));
     if let Some(payload) = payload {
-        payload.children.retain(|node| !matches!(node, Node::Element(child) if &*child.ns == NS));
+        payload.remove_children_in(NS);
         payload.children.push(Node::Element(signature));
     }
     iq

@@ -57,6 +57,11 @@ impl<'a> Element<'a> {
         self
     }
 
+    /// Removes the child elements in a namespace.
+    pub(crate) fn remove_children_in(&mut self, ns: &str) {
+        self.children.retain(|node| !matches!(node, Node::Element(child) if &*child.ns == ns));
+    }
+
     /// Adds character data at the end.
     pub(crate) fn with_text(mut self, text: impl Into<Cow<'a, str>>) -> Self {
         self.push_text(text.into());
