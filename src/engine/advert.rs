@@ -280,6 +280,10 @@ impl Draft<'_> {
         if !contact.fetching {
             contact.tried = 0;
         }
+        if contact.silences == 0 {
+            // It is this that was waited for.
+            contact.retry_at = None;
+        }
         if full {
             self.reject(Some(jid), Misbehaviour::TooMuch);
         }

@@ -42,6 +42,10 @@ const MAX_SILENCES: u8 = 6;
 /// asked faster than it answers.
 const MAX_PATIENCE: u8 = 3;
 
+/// For so long after the own presence those of contacts are still coming in: that nothing was found for one says nothing
+/// yet.
+const GATHERING: Duration = Duration::from_secs(10);
+
 /// How long what a fetch found, or did not find, is believed before a send asks again.
 pub(super) const FRESH: Duration = Duration::from_mins(10);
 
@@ -174,6 +178,10 @@ impl Draft<'_> {
         if unanswered && self.is_owed(jid)? {
             return self.retry_later(jid);
         }
+        if let Some(until) = self.may_still_come(jid)? {
+            self.contact_mut(jid)?.retry_at = Some(until.as_millis());
+            return Ok(());
+        }
         let contact = self.contact_mut(jid)?;
         contact.wanted = false;
         contact.silences = 0;
@@ -208,6 +216,16 @@ impl Draft<'_> {
             let advert = !contact.pending.is_empty() && contact.silences < MAX_SILENCES;
             advert || awaited && contact.live.is_empty()
         }))
+    }
+
+    /// Until when a contact may show a device that the server has no record of, if a message waits for one.
+    fn may_still_come(&self, jid: &BareJid) -> Result<Option<Timestamp>, Error> {
+        let own = self.own()?;
+        let until = if own.held.is_some() { self.now } else { own.presence_sent }.after(GATHERING);
+        let nobody = |contact: &Contact| contact.friend && contact.live.is_empty();
+        let open = !own.presence.is_empty() && self.now < until && own.jid != *jid;
+        let open = open && self.contact(jid)?.is_some_and(nobody) && self.is_waited_for(jid)?;
+        Ok(open.then_some(until))
     }
 
     /// Silence does not say that there are no keys: they are asked for again, and what waits goes on waiting.

@@ -19,6 +19,9 @@ use crate::wire::from_base64;
 /// After a failed round the next comes so much later: most failures are a server that restarts.
 pub(super) const PUBLISH_RETRY: Duration = Duration::from_mins(1);
 
+/// ...or this, if the server said to wait: it was busy.
+const PUBLISH_RETRY_BUSY: Duration = Duration::from_secs(5);
+
 /// Each further failure doubles that, up to here: a server without PEP is asked a few times a day,
 /// and one that has got it is noticed the same hour.
 const PUBLISH_RETRY_MAX: Duration = Duration::from_hours(1);
@@ -112,6 +115,7 @@ impl Draft<'_> {
             // Another device has retired this one meanwhile.
             return Ok(());
         }
+        let busy = iq.is_some_and(pep::says_wait);
         let answer = pep::answer(iq);
         match (step, answer) {
             (PublishStep::Options | PublishStep::Again, Answer::Done) => self.item_published(record, false),
@@ -125,6 +129,9 @@ impl Draft<'_> {
             | (PublishStep::Again, Answer::Precondition) => self.publish_step(record, PublishStep::Plain),
             (PublishStep::Plain, Answer::Done) => self.item_published(record, true),
             (PublishStep::Plain, Answer::Precondition) => self.end_round(Some(PublishFault::AccessModel)),
+            (_, Answer::Fault(PublishFault::Refused)) if busy => {
+                self.end_round_until(Some(PublishFault::Refused), PUBLISH_RETRY_BUSY)
+            }
             (PublishStep::Room, _) => {
                 // Once in a device's life, unless items turn out to be lost.
                 self.own_mut()?.room_made = true;
@@ -194,6 +201,11 @@ impl Draft<'_> {
     }
 
     fn end_round(&mut self, fault: Option<PublishFault>) -> Done {
+        self.end_round_until(fault, PUBLISH_RETRY)
+    }
+
+    /// Ends the round; after a first fault the next begins `retry` later.
+    fn end_round_until(&mut self, fault: Option<PublishFault>, retry: Duration) -> Done {
         let own = self.own()?;
         let restricted = (own.list_restricted || own.record_restricted).then_some(PublishFault::AccessModel);
         let all = own.list_published && own.record_published;
@@ -207,7 +219,7 @@ impl Draft<'_> {
             }
             None => {}
             Some(fault) => {
-                let wait = PUBLISH_RETRY.saturating_mul(1 << own.publish_failures.min(6));
+                let wait = retry.saturating_mul(1 << own.publish_failures.min(10));
                 let at = self.now.after(wait.min(PUBLISH_RETRY_MAX));
                 let own = self.own_mut()?;
                 own.publish_at = at;

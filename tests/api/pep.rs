@@ -219,3 +219,29 @@ fn who_leaves_while_publishing_publishes_no_more() {
     assert_eq!(world.server.items(ALICE_JID, DEVICE), []);
     assert_eq!(sent(&world, ALICE, "<publish ").len(), 2, "the tombstone");
 }
+
+#[test]
+fn a_busy_server_is_asked_again_soon() {
+    let mut world = World::new(41);
+    world.add("alice@example.com/phone");
+    // As ejabberd says that a transaction has failed.
+    world.server.tamper = Some(Box::new(|to, stanza| {
+        let Some(id) = stanza.split("id='").nth(1).and_then(|rest| rest.split('\'').next()) else {
+            return vec![stanza];
+        };
+        if !stanza.contains("type='result'") || stanza.contains("<items") {
+            return vec![stanza];
+        }
+        vec![format!(
+            "<iq type='error' id='{id}' to='{to}'><error type='wait'>\
+             <internal-server-error xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"
+        )]
+    }));
+    world.connect(ALICE);
+    world.run();
+    assert_eq!(told(&world, ALICE), [Some(PublishFault::Refused)]);
+    world.advance(Duration::from_secs(4));
+    world.server.tamper = None;
+    world.advance(Duration::from_secs(2));
+    assert_eq!(told(&world, ALICE), [Some(PublishFault::Refused), None]);
+}

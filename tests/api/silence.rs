@@ -206,3 +206,44 @@ fn the_own_list_is_asked_for_again_and_then_the_device_shows_itself() {
     }
     assert_eq!(world.devices[ALICE].engine().own_devices().unwrap().len(), 1);
 }
+
+/// Alice logs in and writes to Bob before she has seen his presence; his server does not keep his keys.
+fn early(seed: u64) -> (World, Token) {
+    let mut world = World::new(seed);
+    for device in ["alice@example.com/phone", "bob@example.org/desk"] {
+        world.add(device);
+    }
+    world.server.befriend(ALICE_JID, BOB_JID);
+    world.server.set_pep(BOB_JID, xmpp_e2e_testkit::server::Pep::Refuses);
+    world.connect(BOB);
+    world.run();
+    world.server.tamper = Some(Box::new(|to, stanza| {
+        let late = bare(to) == ALICE_JID && stanza.starts_with("<presence");
+        if late && stanza.contains("from='bob@") { Vec::new() } else { vec![stanza] }
+    }));
+    world.connect(ALICE);
+    let token = world.say_with(ALICE, BOB_JID, "early", SECRET);
+    world.run();
+    assert_eq!(ends(&world, ALICE, token), [], "presences are still coming in");
+    world.server.tamper = None;
+    (world, token)
+}
+
+#[test]
+fn a_message_waits_for_presences_that_are_still_coming_in() {
+    let (mut world, token) = early(67);
+    world.disconnect(BOB);
+    world.connect(BOB);
+    world.run();
+    assert!(matches!(ends(&world, ALICE, token)[..], [End::Sent(_)]));
+    assert_eq!(bodies(&world, BOB), ["early"]);
+}
+
+#[test]
+fn and_fails_when_nobody_has_come() {
+    let (mut world, token) = early(68);
+    world.advance(Duration::from_secs(9));
+    assert_eq!(ends(&world, ALICE, token), []);
+    world.advance(Duration::from_secs(3));
+    assert_eq!(ends(&world, ALICE, token), [End::Failed(xmpp_e2e::SendError::NoKeys)]);
+}

@@ -342,12 +342,13 @@ impl Person {
 
 fn summary(heard: &Heard) -> String {
     let last: Vec<_> = heard.messages.iter().rev().take(3).collect();
+    let security: Vec<_> = heard.security.iter().rev().take(10).collect();
     format!(
-        "{} messages (last {last:?}), {} clear, security {:?}, faults {:?}, sessions {:?}, offline {}, caught up {}, \
+        "{} messages (last {last:?}), {} clear, security {} (last {security:?}), faults {:?}, sessions {:?}, offline {}, caught up {}, \
          sent {}, acknowledged {}, failed {:?}, open {}, ended {:?}",
         heard.messages.len(),
         heard.clear.len(),
-        heard.security,
+        heard.security.len(),
         heard.faults,
         heard.sessions,
         heard.offline,

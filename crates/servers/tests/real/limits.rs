@@ -55,7 +55,10 @@ async fn crowd(instance: &'static str, domain: &'static str) -> Result<(), Missi
         let online = start.elapsed();
         // Somebody's keys are wanted at once: they do not wait for everybody's.
         let token = person.say(&contacts[CONTACTS - 100].account, what);
-        person.wait_for(Duration::from_secs(240), "sent", |heard| heard.acknowledged.contains(&token)).await;
+        // A failure is asserted against below.
+        let ended =
+            |heard: &xmpp_e2e_servers::Heard| heard.acknowledged.contains(&token) || !heard.failed.is_empty();
+        person.wait_for(Duration::from_secs(240), "sent", ended).await;
         let sent = start.elapsed();
         let known = |heard: &xmpp_e2e_servers::Heard| {
             heard.security.iter().filter(|event| matches!(event, Security::Encrypts { .. })).count()
