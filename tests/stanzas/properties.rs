@@ -166,7 +166,9 @@ fn counted(lines: &[&str]) -> String {
     const BODY: &str = "<{jabber:client}body";
     const LANG: &str = " {http://www.w3.org/XML/1998/namespace}lang=\"";
     let Some(attributes) = lines[0].strip_prefix(BODY) else { return lines.concat() };
-    let lang = attributes.split_once(LANG).map_or("-", |(_, rest)| rest.split('"').next().unwrap());
+    // An empty language is none: servers write either.
+    let lang = attributes.split_once(LANG).map(|(_, rest)| rest.split('"').next().unwrap());
+    let lang = lang.filter(|lang| !lang.is_empty()).unwrap_or("-");
     let (mut text, mut depth) = (String::new(), 0);
     for line in lines {
         if depth == 1 && line.starts_with('"') {
