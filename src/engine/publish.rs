@@ -115,7 +115,7 @@ impl Draft<'_> {
             // Another device has retired this one meanwhile.
             return Ok(());
         }
-        let busy = iq.is_some_and(pep::says_wait);
+        let retry = if iq.is_some_and(pep::says_wait) { PUBLISH_RETRY_BUSY } else { PUBLISH_RETRY };
         let answer = pep::answer(iq);
         match (step, answer) {
             (PublishStep::Options | PublishStep::Again, Answer::Done) => self.item_published(record, false),
@@ -129,9 +129,6 @@ impl Draft<'_> {
             | (PublishStep::Again, Answer::Precondition) => self.publish_step(record, PublishStep::Plain),
             (PublishStep::Plain, Answer::Done) => self.item_published(record, true),
             (PublishStep::Plain, Answer::Precondition) => self.end_round(Some(PublishFault::AccessModel)),
-            (_, Answer::Fault(PublishFault::Refused)) if busy => {
-                self.end_round_until(Some(PublishFault::Refused), PUBLISH_RETRY_BUSY)
-            }
             (PublishStep::Room, _) => {
                 // Once in a device's life, unless items turn out to be lost.
                 self.own_mut()?.room_made = true;
@@ -139,7 +136,7 @@ impl Draft<'_> {
             }
             (PublishStep::Check, Answer::Done) => self.read_back(iq),
             (PublishStep::Check, Answer::Fault(PublishFault::Absent)) => self.lost(),
-            (_, Answer::Fault(fault)) => self.end_round(Some(fault)),
+            (_, Answer::Fault(fault)) => self.end_round_with(Some(fault), retry),
             (PublishStep::Check, Answer::Precondition) => self.end_round(Some(PublishFault::Refused)),
         }
     }
@@ -201,11 +198,11 @@ impl Draft<'_> {
     }
 
     fn end_round(&mut self, fault: Option<PublishFault>) -> Done {
-        self.end_round_until(fault, PUBLISH_RETRY)
+        self.end_round_with(fault, PUBLISH_RETRY)
     }
 
     /// Ends the round; after a first fault the next begins `retry` later.
-    fn end_round_until(&mut self, fault: Option<PublishFault>, retry: Duration) -> Done {
+    fn end_round_with(&mut self, fault: Option<PublishFault>, retry: Duration) -> Done {
         let own = self.own()?;
         let restricted = (own.list_restricted || own.record_restricted).then_some(PublishFault::AccessModel);
         let all = own.list_published && own.record_published;

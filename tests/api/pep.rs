@@ -222,16 +222,27 @@ fn who_leaves_while_publishing_publishes_no_more() {
 
 #[test]
 fn a_busy_server_is_asked_again_soon() {
-    let mut world = World::new(41);
+    let mut world = alone(Pep::Busy);
+    assert_eq!(told(&world, ALICE), [Some(PublishFault::Refused)]);
+    world.advance(Duration::from_secs(4));
+    world.server.set_pep(ALICE_JID, Pep::Works);
+    world.advance(Duration::from_secs(2));
+    assert_eq!(told(&world, ALICE), [Some(PublishFault::Refused), None]);
+}
+
+#[test]
+fn a_busy_server_that_does_not_configure_has_what_is_published() {
+    let mut world = World::new(42);
     world.add("alice@example.com/phone");
-    // As ejabberd says that a transaction has failed.
-    world.server.tamper = Some(Box::new(|to, stanza| {
-        let Some(id) = stanza.split("id='").nth(1).and_then(|rest| rest.split('\'').next()) else {
-            return vec![stanza];
-        };
-        if !stanza.contains("type='result'") || stanza.contains("<items") {
+    let mut taken = 0;
+    world.server.tamper = Some(Box::new(move |to, stanza| {
+        taken += usize::from(stanza.contains("type='result'") && !stanza.contains("<items"));
+        // After the list and the record.
+        if taken != 3 || stanza.contains("<items") {
             return vec![stanza];
         }
+        taken += 1;
+        let id = stanza.split("id='").nth(1).and_then(|rest| rest.split('\'').next()).unwrap();
         vec![format!(
             "<iq type='error' id='{id}' to='{to}'><error type='wait'>\
              <internal-server-error xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"
@@ -239,9 +250,14 @@ fn a_busy_server_is_asked_again_soon() {
     }));
     world.connect(ALICE);
     world.run();
-    assert_eq!(told(&world, ALICE), [Some(PublishFault::Refused)]);
-    world.advance(Duration::from_secs(4));
-    world.server.tamper = None;
-    world.advance(Duration::from_secs(2));
-    assert_eq!(told(&world, ALICE), [Some(PublishFault::Refused), None]);
+    assert_eq!(sent(&world, ALICE, "<configure ").len(), 1);
+    assert!(
+        world
+            .server
+            .log
+            .iter()
+            .any(|crossing| crossing.way == Way::In && crossing.stanza.contains("type='wait'"))
+    );
+    assert_eq!(told(&world, ALICE), []);
+    assert_eq!(world.server.items(ALICE_JID, DEVICE).len(), 1);
 }

@@ -39,6 +39,8 @@ pub enum Pep {
     Forgets,
     /// Publications are refused by a policy.
     Refuses,
+    /// Publications fail for now: as ejabberd says that a transaction has failed.
+    Busy,
     /// Publications fail: the server cannot do what is asked.
     Unsupported,
     /// There is no PEP at all.
@@ -151,6 +153,7 @@ impl Server {
                     Pep::PreconditionNotMet if options.is_none() => {}
                     Pep::PreconditionNotMet => return Err(("cancel", "precondition-not-met")),
                     Pep::Refuses => return Err(("modify", "policy-violation")),
+                    Pep::Busy => return Err(("wait", "internal-server-error")),
                     Pep::Unsupported | Pep::Absent => return Err(("cancel", "feature-not-implemented")),
                 }
                 let access = options.and_then(|options| field(options, "pubsub#access_model"));

@@ -202,6 +202,7 @@ fn pep() {
     assert!(all(&mut server, DESK)[0].contains("forbidden"));
     for (pep, error) in [
         (Pep::Refuses, "policy-violation"),
+        (Pep::Busy, "internal-server-error"),
         (Pep::Unsupported, "feature-not-implemented"),
         (Pep::Absent, "service-unavailable"),
     ] {
