@@ -344,8 +344,8 @@ fn summary(heard: &Heard) -> String {
     let last: Vec<_> = heard.messages.iter().rev().take(3).collect();
     let security: Vec<_> = heard.security.iter().rev().take(10).collect();
     format!(
-        "{} messages (last {last:?}), {} clear, security {} (last {security:?}), faults {:?}, sessions {:?}, offline {}, caught up {}, \
-         sent {}, acknowledged {}, failed {:?}, open {}, ended {:?}",
+        "{} messages (last {last:?}), {} clear, security {} (last {security:?}), faults {:?}, \
+         sessions {:?}, offline {}, caught up {}, sent {}, acknowledged {}, failed {:?}, open {}, ended {:?}",
         heard.messages.len(),
         heard.clear.len(),
         heard.security.len(),

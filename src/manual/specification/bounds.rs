@@ -90,6 +90,8 @@
 //! | presence sent again | at most hourly | it goes to the whole roster |
 //! | presence held for its advert, or until it is signed | 20 seconds | then it goes without |
 //! | request to a peer | 20 seconds, twice as long after each silence of its server, up to 160 | some clients never answer; a slow server must not be asked faster than it answers |
+//! | a message to a contact without keys | fails 10 seconds after the own presence at the earliest | until then a device may show itself that its server keeps no keys of |
+//! | a publication that failed tried again | after a minute, or 5 seconds if the server said to wait, doubled each time up to 1 hour | a server that restarts, or is busy for a moment |
 //! | a server that gave no answer asked again | after 30 seconds, doubled each time up to 1 hour, and at the next connection | silence does not say that there are no keys |
 //! | fetches without answer for an unverified advert | 6 | half an hour; then it is refused |
 //! | request to the key agent | 5 minutes | it may have to ask its user |
