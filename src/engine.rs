@@ -5,6 +5,7 @@ mod accept;
 mod advert;
 mod asks;
 mod command;
+mod control;
 mod deliver;
 mod draft;
 mod fetch;
@@ -28,6 +29,7 @@ mod slots;
 mod state;
 mod statement;
 mod timers;
+mod trust;
 
 use core::fmt;
 
@@ -41,6 +43,7 @@ use crate::stanza::{Hints, Padding, Tree};
 use crate::step::{Effect, InboxId, Need, OutboxId, Step, Token};
 use crate::store::{Batch, RecordKey, Stored};
 use crate::suite::{Level, Suites};
+use crate::trust::{Means, Trust};
 
 use draft::Draft;
 pub use query::{Contact, Outlook, Pending};
@@ -190,6 +193,17 @@ pub enum Command<'a> {
     },
     /// Retires this account from the protocol: a signed tombstone, then nothing is kept.
     Leave,
+    /// What the user has decided about the account key of a contact.
+    SetTrust {
+        /// The contact.
+        jid: &'a str,
+        /// The digest of the key that the user has looked at, as [`Contact::account_key`] has it.
+        key: [u8; 32],
+        /// The decision; not [`Trust::Unknown`].
+        trust: Trust,
+        /// How it came about.
+        means: Means,
+    },
     /// The state was restored from a backup: sending chains are abandoned and prekeys replaced.
     Restored,
 }

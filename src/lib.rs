@@ -224,6 +224,7 @@ mod stanza;
 mod step;
 pub mod store;
 pub mod suite;
+mod trust;
 mod wire;
 
 pub use agent::{
@@ -244,6 +245,7 @@ pub use step::{
     Authentication, Consent, Context, Coverage, Effect, Event, Inbound, InboxId, Need, Outbound, OutboxId,
     Protection, PublishFault, SendError, Step, Token, Via, Waiting,
 };
+pub use trust::{Decision, Means, Trust};
 
 /// The namespace of every element of this protocol.
 pub const NS: &str = "urn:xmpp:e2e:0";

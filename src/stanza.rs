@@ -3,6 +3,7 @@
 pub(crate) mod canonical;
 mod chars;
 mod content;
+mod control;
 pub(crate) mod covered;
 mod element;
 pub(crate) mod envelope;
@@ -15,7 +16,8 @@ mod tree;
 pub(crate) mod wrap;
 mod writer;
 
-pub(crate) use content::{AnswerTag, Body, Content, Control, MAX_CONTENT, OUTSIDE};
+pub(crate) use content::{AnswerTag, Body, Content, MAX_CONTENT, OUTSIDE};
+pub(crate) use control::Control;
 pub(crate) use covered::{Uncoverable, Uncovered, attach, attached, cover, uncover};
 pub(crate) use element::{Attribute, Element, Node};
 pub use hints::Hints;

@@ -10,6 +10,7 @@ use crate::identity::{DeviceList, DeviceState, ListTbs};
 use crate::jid::BareJid;
 use crate::presence::AdvertTbs;
 use crate::step::{SendError, Token};
+use crate::trust::{Decision, Means, Trust};
 use crate::wire::Bytes;
 
 impl Draft<'_> {
@@ -23,6 +24,14 @@ impl Draft<'_> {
             Command::Heal { jid } => self.heal(&parse(jid)?),
             Command::Leave => self.leave(),
             Command::Restored => self.restored(),
+            Command::SetTrust { jid, key, trust, means } => {
+                let jid = parse(jid)?;
+                let shown = self.contact(&jid)?.and_then(|contact| contact.account_key);
+                if *trust == Trust::Unknown || shown != Some(*key) {
+                    return Err(Misuse::Key.into());
+                }
+                self.decide_trust(&jid, key, *trust, *means)
+            }
         }
     }
 
@@ -32,8 +41,10 @@ impl Draft<'_> {
             return Err(Misuse::Key.into());
         }
         self.drop_devices(jid)?;
+        let at = self.now;
         let contact = self.contact_mut(jid)?;
         contact.former_key = contact.account_key.replace(digest);
+        contact.trust = Decision { trust: Trust::FirstUse, means: Means::Accepted, at };
         contact.other_key = None;
         contact.list = Bytes::new(Vec::new());
         contact.live = Vec::new();

@@ -6,6 +6,7 @@ use crate::error::{Error, Misuse};
 use crate::jid::BareJid;
 use crate::secret::Secret;
 use crate::step::{Authentication, Form, Need, SendError, Token};
+use crate::trust::Decision;
 
 /// What would happen to a message to an account now: the padlock before sending.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -31,6 +32,8 @@ pub enum Outlook {
 pub struct Contact {
     /// The digest of its account key, if it has shown one.
     pub account_key: Option<[u8; 32]>,
+    /// How far that is trusted, why and since when.
+    pub decision: Decision,
     /// The digest of another key that it has shown since, and that nobody has accepted.
     pub changed_key: Option<[u8; 32]>,
     /// Whether it is known to encrypt.
@@ -116,10 +119,11 @@ impl Engine {
     pub fn contact(&self, jid: &str) -> Result<Option<Contact>, Error> {
         let jid = BareJid::parse(jid).map_err(|_| Misuse::Jid)?;
         let Some(contact) = self.state.contacts.get(&jid)? else { return Ok(None) };
-        let ContactRecord { account_key, other_key, sticky, left, .. } = contact;
+        let ContactRecord { account_key, trust, other_key, sticky, left, .. } = contact;
         let range = (jid.clone(), 0)..=(jid, u32::MAX);
         Ok(Some(Contact {
             account_key: *account_key,
+            decision: *trust,
             changed_key: *other_key,
             encrypts: *sticky && !*left,
             left: *left,

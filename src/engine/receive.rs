@@ -404,10 +404,12 @@ impl Draft<'_> {
         };
         let tag = opened.answer_tag;
         self.take_skipped(&mut session, key, opened)?;
+        // What answers seals in the session as it is now: no key of a message is used twice.
+        self.state.sessions.put(key.clone(), session.clone());
         let counts = self.act(incoming, (key.1, &session, suite), content, tag)?;
+        let Some(session) = self.state.sessions.get_mut(key)? else { return Ok(Ok(())) };
         session.note_read(counts);
         let beat = session.heartbeat_due();
-        self.state.sessions.put(key.clone(), session);
         // Only the live session seals: an older one may be of a state that was restored.
         let live = self.device(&key.0, key.1)?.and_then(|known| known.live) == Some(key.2);
         if beat && live && self.is_friend(&key.0)? {

@@ -14,6 +14,7 @@ use crate::secret::Secret;
 use crate::session::{Session, SkippedBlock};
 use crate::step::PublishFault;
 use crate::store::table::{Key, Record};
+use crate::trust::Decision;
 use crate::wire::{self, Bytes, Undecodable};
 
 /// The version of every record of this file.
@@ -244,6 +245,8 @@ pub(crate) struct Contact {
     pub(crate) friend: bool,
     /// Digest of the account key, from the first record or certificate verified.
     pub(crate) account_key: Option<Digest>,
+    /// What is decided about it.
+    pub(crate) trust: Decision,
     /// The digest of another key the account has shown and the user has not accepted.
     pub(crate) other_key: Option<Digest>,
     /// The key it had before the user accepted the present one. Records under it may still lie about.

@@ -9,10 +9,11 @@
 
 use std::borrow::Cow;
 
-use tls_codec::{Serialize, TlsDeserializeBytes, TlsSerialize, TlsSize, VLByteSlice};
+use tls_codec::{Serialize, VLByteSlice};
 use zeroize::Zeroizing;
 
 use super::chars::are_chars;
+use super::control::Control;
 use super::covered::MAX_COVERED;
 use super::{
     CLIENT_NS, Element, IQ, MAX_STANZA, MESSAGE, Node, PRESENCE, Padding, parse, parse_children, write,
@@ -64,21 +65,6 @@ pub(crate) enum Body<'a> {
     Control(Control),
     /// Kind 6: as kind 3, of a stanza that also stands outside in clear.
     Shown(Element<'a>),
-}
-
-/// What engines tell each other.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, TlsDeserializeBytes, TlsSerialize, TlsSize)]
-#[repr(u8)]
-pub(crate) enum Control {
-    /// Nothing: an answer to a handshake, or a heartbeat.
-    #[tls_codec(discriminant = 1)]
-    Empty,
-    /// The version of the sender's device list.
-    #[tls_codec(discriminant = 2)]
-    ListVersion(u32),
-    /// That what could not be read be sent again.
-    #[tls_codec(discriminant = 3)]
-    ResendRequest,
 }
 
 const CHAT_TEXT: u8 = 1;
@@ -212,18 +198,6 @@ impl<'a> Content<'a> {
     }
 }
 
-impl Control {
-    fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        match bytes.first() {
-            Some(1..=3) => {}
-            Some(_) => return Err(Malformed::Version),
-            None => return Err(Malformed::Encoding),
-        }
-        let (control, rest) = wire::decode_prefix(bytes).map_err(|_| Malformed::Encoding)?;
-        if unpadded(rest).is_empty() { Ok(control) } else { Err(Malformed::Encoding) }
-    }
-}
-
 /// A stanza as XML, without the attributes that stand outside.
 fn whole(stanza: &Element<'_>) -> Zeroizing<Vec<u8>> {
     let mut xml = String::new();
@@ -249,7 +223,7 @@ fn hashes(bytes: &[u8]) -> Result<Vec<Digest>, Malformed> {
 }
 
 /// Without the zeros at the end.
-fn unpadded(bytes: &[u8]) -> &[u8] {
+pub(super) fn unpadded(bytes: &[u8]) -> &[u8] {
     let end = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
     bytes.get(..end).unwrap_or_default()
 }
@@ -308,6 +282,9 @@ mod tests {
             Body::Control(Control::ListVersion(u32::MAX)),
             Body::Control(Control::ListVersion(0x100)),
             Body::Control(Control::ResendRequest),
+            Body::Control(Control::Verification(vec![7; 300].into())),
+            Body::Control(Control::Linking(vec![0].into())),
+            Body::Control(Control::History(Vec::new().into())),
         ] {
             for (padding, id) in [(Padding::Classes, None), (Padding::Off, Some(Cow::Borrowed("id")))] {
                 let content = Content { inner_id: id, ..content(body.clone()) };
@@ -354,7 +331,9 @@ mod tests {
             (head(2, "<a>".repeat(64).as_bytes()), Malformed::TooDeep),
             (head(5, b""), Malformed::Encoding),
             (head(5, &[0, 0]), Malformed::Version),
-            (head(5, &[4]), Malformed::Version),
+            (head(5, &[7]), Malformed::Version),
+            (head(5, &[4]), Malformed::Encoding),
+            (head(5, &[4, 2, 1]), Malformed::Encoding),
             (head(5, &[1, 0, 1]), Malformed::Encoding),
             (head(5, &[2, 0, 0, 1]), Malformed::Encoding),
             (vec![1; MAX_CONTENT + 1], Malformed::TooLarge),

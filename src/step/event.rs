@@ -5,6 +5,7 @@ use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize};
 use crate::error::Reason;
 use crate::jid::BareJid;
 use crate::step::Consent;
+use crate::trust::{Means, Trust};
 
 /// Something to know.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -118,6 +119,15 @@ pub enum Event {
     TooManyDevices,
     /// The key agent refused, or did not answer in time.
     AgentFailed,
+    /// Something has been decided about the contact's account key.
+    TrustChanged {
+        /// The account.
+        peer: BareJid,
+        /// What.
+        trust: Trust,
+        /// By what means.
+        means: Means,
+    },
     /// A stanza was refused. Nothing but bounded counters and timers has changed.
     Rejected {
         /// From whom, as far as the stanza can be believed.

@@ -98,7 +98,7 @@ impl Pair {
         // ejabberd mixes what it kept with what is new when it resumes a session or ends one.
         if late > 0 {
             println!("         {}: the servers put {late} of {count} messages out of order", to.account);
-            assert!(self.alice.account.ends_with("e.test"), "only ejabberd is known to");
+            assert!(to.account.ends_with("e.test"), "only ejabberd is known to");
         }
     }
 

@@ -1,0 +1,106 @@
+//! The engine's own short messages.
+
+use crate::NS;
+use crate::engine::draft::{Done, Draft};
+use crate::engine::records::SessionKey;
+use crate::engine::seal::{Sealed, Target};
+use crate::error::{Error, Misuse};
+use crate::jid::BareJid;
+use crate::session::{Context as Bound, StanzaKind};
+use crate::stanza::envelope::Recipient;
+use crate::stanza::{Body, Content, Control, Element, write_stanza};
+use crate::wire::to_base64;
+
+impl Draft<'_> {
+    /// Acts on what the engine at the other end of this session says. The session is stored as it is after reading.
+    pub(super) fn controlled(&mut self, key: &SessionKey, control: &Control) -> Done {
+        let (jid, _, _) = key;
+        match control {
+            Control::ListVersion(version) => {
+                let version = *version;
+                let contact = self.contact_mut(jid)?;
+                if version > contact.list_named {
+                    contact.list_named = version;
+                    self.want_keys(jid)?;
+                }
+                Ok(())
+            }
+            Control::Empty => Ok(()),
+            // Authentic, and nothing this version acts on.
+            Control::ResendRequest | Control::Verification(_) | Control::Linking(_) | Control::History(_) => {
+                Ok(())
+            }
+        }
+    }
+
+    /// Sends an empty message in the live session: an answer, or a heartbeat.
+    pub(super) fn send_empty(&mut self, jid: &BareJid, device: u32) -> Done {
+        let Some(id) = self.device(jid, device)?.and_then(|known| known.live) else { return Ok(()) };
+        self.send_empty_in(&(jid.clone(), device, id))
+    }
+
+    pub(super) fn send_empty_in(&mut self, key: &SessionKey) -> Done {
+        self.send_control(key, Control::Empty)
+    }
+
+    /// Tells everybody there is a session with, and who may know, the version of the own list.
+    pub(super) fn announce_list(&mut self, version: u32) -> Done {
+        for (jid, device) in self.state.devices.all_keys() {
+            let live = self.device(&jid, device)?.and_then(|known| known.live);
+            if let Some(id) = live
+                && self.is_friend(&jid)?
+            {
+                self.send_control(&(jid, device, id), Control::ListVersion(version))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a device is: at a resource that showed its advert on this stream, else somewhere at the account.
+    fn address_of(&self, jid: &BareJid, device: u32) -> Result<String, Error> {
+        let connection = self.own()?.connection;
+        let contact = self.contact(jid)?.filter(|contact| contact.connection == connection);
+        let resources = contact.map_or(&[][..], |contact| &contact.resources);
+        let resource = resources.iter().find(|known| known.available && known.device == device);
+        Ok(match resource {
+            Some(resource) => format!("{}/{}", jid.as_str(), resource.name),
+            None => jid.as_str().to_owned(),
+        })
+    }
+
+    /// Seals `control` in this session, and only there.
+    pub(super) fn send_control(&mut self, key: &SessionKey, control: Control) -> Done {
+        let (jid, device, _) = key;
+        let Some(session) = self.state.sessions.get(key)?.cloned() else { return Ok(()) };
+        let Some(suite) = self.config.suites.find(session.suite_id()) else { return Ok(()) };
+        if self.state.outbox.len() + self.state.waiting.len() >= super::outbox::MAX_OUTBOX {
+            return Ok(());
+        }
+        let own = self.own()?;
+        let (account, me) = (own.jid.clone(), own.device);
+        let content =
+            Content { time: self.stamp()?, inner_id: None, answers: None, body: Body::Control(control) };
+        let content = content.encode(self.config.padding).map_err(|_| Misuse::Record)?;
+        let bound = Bound {
+            kind: StanzaKind::Message,
+            stanza_type: None,
+            sender: &account,
+            addressed: jid,
+            prefix: &[],
+            extra: &[],
+        };
+        let to = Recipient { device: *device, own: *jid == account };
+        let target = Target { jid: jid.clone(), to, session, suite };
+        let Some(Sealed { bytes, .. }) = self.seal_direct(me, &bound, target, &content) else {
+            return Ok(());
+        };
+        let order = self.count(|counters| &mut counters.outbox)?;
+        let element = Element::new("jabber:client", "message")
+            .with_attr("to", self.address_of(jid, *device)?)
+            .with_child(Element::new(NS, "e").with_text(to_base64(&bytes)));
+        // No hints: nobody wants it in an archive or on a telephone's screen. No type: servers make carbons of
+        // such a message only if it has a body, and it is for one device.
+        self.put_in_outbox(order, jid, None, write_stanza(&element), None);
+        Ok(())
+    }
+}
