@@ -43,7 +43,7 @@ use crate::stanza::{Hints, Padding, Tree};
 use crate::step::{Effect, InboxId, Need, OutboxId, Step, Token};
 use crate::store::{Batch, RecordKey, Stored};
 use crate::suite::{Level, Suites};
-use crate::trust::{Means, Trust};
+use crate::trust::{Means, Trust, TrustPolicy};
 
 use draft::Draft;
 pub use query::{Contact, Outlook, Pending};
@@ -70,6 +70,13 @@ pub struct Config {
     /// capabilities. Whoever sees it can prove it to others, so it is off by default. A presence then
     /// waits for the key agent, up to twenty seconds.
     pub sign_presence: bool,
+    /// Which account keys are sealed to, of contacts without a [policy](Command::SetPolicy) of their own.
+    pub trust: TrustPolicy,
+    /// Whether a stanza goes out though a device of the two accounts cannot read it; which ones [`Coverage`] says. If
+    /// not, it fails.
+    ///
+    /// [`Coverage`]: crate::Coverage
+    pub partial: bool,
 }
 
 impl Config {
@@ -86,6 +93,8 @@ impl Config {
             padding: Padding::default(),
             hints: Hints::default(),
             sign_presence: false,
+            trust: TrustPolicy::default(),
+            partial: true,
         })
     }
 }
@@ -193,6 +202,15 @@ pub enum Command<'a> {
     },
     /// Retires this account from the protocol: a signed tombstone, then nothing is kept.
     Leave,
+    /// The state was restored from a backup: sending chains are abandoned and prekeys replaced.
+    Restored,
+    /// Which account keys of a contact are sealed to.
+    SetPolicy {
+        /// The contact.
+        jid: &'a str,
+        /// The policy; none for that of the [`Config`].
+        policy: Option<TrustPolicy>,
+    },
     /// What the user has decided about the account key of a contact.
     SetTrust {
         /// The contact.
@@ -201,11 +219,9 @@ pub enum Command<'a> {
         key: [u8; 32],
         /// The decision; not [`Trust::Unknown`].
         trust: Trust,
-        /// How it came about.
+        /// How it came about; not [`Means::First`].
         means: Means,
     },
-    /// The state was restored from a backup: sending chains are abandoned and prekeys replaced.
-    Restored,
 }
 
 /// The protocol engine of one device of one account.

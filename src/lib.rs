@@ -245,7 +245,7 @@ pub use step::{
     Authentication, Consent, Context, Coverage, Effect, Event, Inbound, InboxId, Need, Outbound, OutboxId,
     Protection, PublishFault, SendError, Step, Token, Via, Waiting,
 };
-pub use trust::{Decision, Means, Trust};
+pub use trust::{Decision, Means, PastDecision, Trust, TrustPolicy};
 
 /// The namespace of every element of this protocol.
 pub const NS: &str = "urn:xmpp:e2e:0";

@@ -71,6 +71,9 @@ impl Draft<'_> {
     /// Seals `control` in this session, and only there.
     pub(super) fn send_control(&mut self, key: &SessionKey, control: Control) -> Done {
         let (jid, device, _) = key;
+        if self.is_distrusted(jid)? {
+            return Ok(());
+        }
         let Some(session) = self.state.sessions.get(key)?.cloned() else { return Ok(()) };
         let Some(suite) = self.config.suites.find(session.suite_id()) else { return Ok(()) };
         if self.state.outbox.len() + self.state.waiting.len() >= super::outbox::MAX_OUTBOX {
