@@ -167,6 +167,9 @@ pub enum Misuse {
     /// A key to accept that the contact has not shown.
     #[error("not the changed key")]
     Key,
+    /// A shared secret that is empty, or one or its question too long: more than 1,024 bytes.
+    #[error("an empty secret, or a text too long")]
+    Text,
     /// The agent's identity cannot be certified, or is not the one the store was made with.
     #[error("the agent's identity does not fit")]
     Identity,

@@ -219,8 +219,8 @@ pub mod manual;
 mod presence;
 mod secret;
 mod session;
-mod signed;
 mod short_string;
+mod signed;
 mod stanza;
 mod step;
 pub mod store;
@@ -249,7 +249,7 @@ pub use step::{
     Protection, PublishFault, SendError, Step, Token, Via, Waiting,
 };
 pub use trust::{Decision, Means, Trust};
-pub use verify::{RunId, SharedSecret};
+pub use verify::{RunId, SharedSecret, VerificationFault};
 
 /// The namespace of every element of this protocol.
 pub const NS: &str = "urn:xmpp:e2e:0";

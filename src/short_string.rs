@@ -24,6 +24,10 @@ impl ShortString {
         Self(bytes)
     }
 
+    pub(crate) fn to_bytes(self) -> [u8; SHORT_STRING_LEN] {
+        self.0
+    }
+
     fn number(self) -> u64 {
         self.0.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
     }

@@ -1,6 +1,7 @@
 //! What two sides compute to compare their keys: commitment, transcript, short string, confirmations. Pure functions on
 //! plain values; the engine says when.
 
+mod fault;
 mod message;
 mod pake;
 mod phrase;
@@ -8,22 +9,27 @@ mod phrase;
 use core::fmt;
 
 use sha2::{Digest as _, Sha256};
-use tls_codec::{TlsSerialize, TlsSize, VLByteSlice};
+use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize, VLByteSlice};
 
 use crate::identity::{AccountKey, DeviceCertificate, Digest, PublicKey};
 use crate::secret::Secret;
 use crate::short_string::ShortString;
 use crate::suite::kdf::{PREFIX, expand_with_label};
-use crate::suite::{Hash, Refused, SHA_256};
+use crate::suite::{Refused, SHA_256};
 use crate::wire::{self, Bytes};
 
+pub use fault::VerificationFault;
 pub(crate) use message::{MAX_QUESTION, Message, Step};
-pub(crate) use pake::{ELEMENT_LEN, Element, Side, finish, start};
-pub(crate) use phrase::prepare;
+pub(crate) use pake::{ELEMENT_LEN, Element, Side, check_element, finish, start};
 pub use phrase::SharedSecret;
+pub(crate) use phrase::prepare;
 
-/// What a run is bound to beside the transcript: a secret of the session with this label, and the run's id as context.
-pub(crate) const EXPORTER_LABEL: &str = "verification";
+/// What comparisons between people have in their labels.
+pub(crate) const PURPOSE: &str = "verification";
+
+/// What a run is bound to beside the transcript: a secret of the session with this label, and the run's id as context. It
+/// is none that an application has for itself.
+pub(crate) const EXPORTER_LABEL: &str = "urn:xmpp:e2e:0 verification";
 
 /// The length of the id of a run.
 pub(crate) const RUN_ID_LEN: usize = 16;
@@ -51,7 +57,7 @@ impl RunId {
 }
 
 /// How keys are compared.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, TlsDeserializeBytes, TlsSerialize, TlsSize)]
 #[repr(u8)]
 pub(crate) enum Method {
     /// People compare a short string.
@@ -113,7 +119,7 @@ pub(crate) struct Transcript<'a> {
 #[derive(TlsSerialize, TlsSize)]
 struct TranscriptBytes<'a> {
     label: VLByteSlice<'a>,
-    method: u8,
+    method: Method,
     run: [u8; RUN_ID_LEN],
     session: [u8; 16],
     initiator: &'a Party,
@@ -138,7 +144,7 @@ impl Transcript<'_> {
         let [first, second] = self.contributions;
         let bytes = wire::encode_secret(&TranscriptBytes {
             label: VLByteSlice(label.as_bytes()),
-            method: self.method as u8,
+            method: self.method,
             run: self.run.0,
             session: self.session,
             initiator: self.initiator,

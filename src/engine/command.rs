@@ -11,6 +11,7 @@ use crate::jid::BareJid;
 use crate::presence::AdvertTbs;
 use crate::step::{SendError, Token};
 use crate::trust::{Decision, Means, Trust};
+use crate::verify::VerificationFault;
 use crate::wire::Bytes;
 
 impl Draft<'_> {
@@ -18,8 +19,14 @@ impl Draft<'_> {
         let parse = |jid: &str| BareJid::parse(jid).map_err(|_| Misuse::Jid);
         match command {
             Command::AcceptKey { jid, digest } => self.accept_key(&parse(jid)?, *digest),
+            Command::AcceptVerification { jid, run } => self.accept_verification(&parse(jid)?, *run),
+            Command::AnswerSecret { jid, run, secret } => self.answer_secret(&parse(jid)?, *run, *secret),
             Command::RejectKey { jid, digest } => self.reject_key(&parse(jid)?, *digest),
             Command::Cancel(token) => self.cancel(*token),
+            Command::CancelVerification { jid, run } => self.cancel_verification(&parse(jid)?, *run),
+            Command::ConfirmVerification { jid, run, same } => {
+                self.confirm_verification(&parse(jid)?, *run, *same)
+            }
             Command::Forget { jid } => self.forget(&parse(jid)?),
             Command::Heal { jid } => self.heal(&parse(jid)?),
             Command::Leave => self.leave(),
@@ -32,6 +39,12 @@ impl Draft<'_> {
                 }
                 self.decide_trust(&jid, key, *trust, *means)
             }
+            Command::StartSecret { jid, device, question, secret } => {
+                self.start_verification(&parse(jid)?, *device, Some((question, *secret)))
+            }
+            Command::StartVerification { jid, device } => {
+                self.start_verification(&parse(jid)?, *device, None)
+            }
         }
     }
 
@@ -40,6 +53,7 @@ impl Draft<'_> {
         if self.contact(jid)?.is_none_or(|contact| contact.other_key != Some(digest)) {
             return Err(Misuse::Key.into());
         }
+        self.end_run(jid, VerificationFault::KeyChanged, false)?;
         self.drop_devices(jid)?;
         let at = self.now;
         let contact = self.contact_mut(jid)?;
@@ -83,6 +97,7 @@ impl Draft<'_> {
         }
         if let Some(contact) = self.contact(jid)? {
             let friend = contact.friend;
+            self.end_run(jid, VerificationFault::KeyChanged, false)?;
             self.drop_devices(jid)?;
             self.state.contacts.remove(jid);
             self.contact_mut(jid)?.friend = friend;
@@ -125,6 +140,7 @@ impl Draft<'_> {
             self.forget_prekeys(sequence);
         }
         // What was under way is of the time of the backup.
+        self.end_runs()?;
         self.state.one_time.clear();
         self.state.openings.clear();
         self.state.arrivals.clear();

@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 use crate::engine::Config;
 use crate::engine::records::{
     Accepted, Acknowledged, Arrival, Ask, Contact, Counters, Device, InboxItem, Inquiry, OneTime, Opening,
-    OutboxItem, Own, OwnPrekeys, Question, Request, WaitingSend,
+    OutboxItem, Own, OwnPrekeys, Question, Request, Verification, WaitingSend,
 };
 use crate::env::Timestamp;
 use crate::error::Misuse;
@@ -80,6 +80,7 @@ tables! {
     arrivals: Arrival,
     questions: Question,
     inquiries: Inquiry,
+    verifications: Verification,
 }
 
 impl State {

@@ -8,7 +8,7 @@ use spake2::{Ed25519Group, Identity, Password, Spake2};
 use zeroize::Zeroize;
 
 use crate::secret::Secret;
-use crate::suite::{Hash, Refused, SHA_256};
+use crate::suite::{Refused, SHA_256};
 
 /// The length of an element.
 pub(crate) const ELEMENT_LEN: usize = 32;
@@ -62,8 +62,7 @@ pub(crate) fn finish(
     identities: [&[u8]; 2],
     peer: &Element,
 ) -> Result<Secret, Refused> {
-    let point = CompressedEdwardsY(*peer).decompress().ok_or(Refused)?;
-    if point.is_small_order() || point.compress().0 != *peer {
+    if !check_element(peer) {
         return Err(Refused);
     }
     let (state, _) = state(side, seed, phrase, identities)?;
@@ -77,6 +76,12 @@ pub(crate) fn finish(
     let secret = Secret::from(key.as_slice());
     key.zeroize();
     Ok(secret)
+}
+
+/// Whether this is an element in its one encoding, and of no small order.
+pub(crate) fn check_element(element: &Element) -> bool {
+    let point = CompressedEdwardsY(*element).decompress();
+    point.is_some_and(|point| !point.is_small_order() && point.compress().0 == *element)
 }
 
 /// The same bytes for the same seed: HMAC-SHA-256 of a counter under it.

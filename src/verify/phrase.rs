@@ -7,8 +7,8 @@ use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
 use crate::secret::Secret;
-use crate::suite::kdf::{expand_with_label};
-use crate::suite::{Hash, Refused, SHA_256};
+use crate::suite::kdf::expand_with_label;
+use crate::suite::{Refused, SHA_256};
 use crate::verify::RunId;
 
 /// Longer than any answer that two people spell alike.

@@ -28,7 +28,7 @@ fn outcome(change: Change) -> (String, Vec<u8>, Vec<u8>) {
     let [initiator, responder] = change.parties.unwrap_or([party(10), party(20)]);
     let [a, b] = change.contributions.unwrap_or([1, 2]).map(|byte| [byte; 32]);
     let transcript = Transcript {
-        purpose: if change.purpose { "linking" } else { EXPORTER_LABEL },
+        purpose: if change.purpose { "linking" } else { PURPOSE },
         method: if change.secret { Method::Secret } else { Method::ShortString },
         run: RunId([if change.run { 4 } else { 3 }; 16]),
         session: [if change.session { 6 } else { 5 }; 16],
@@ -54,7 +54,10 @@ fn vectors() {
     assert_eq!(string, "17840 82267 62150");
     assert_eq!(hex(&first), "531d40b080a9e90cfa322d4207e5a3d3e8a01ad64cc67e0fc441962b1b9bcdf7");
     assert_eq!(hex(&second), "518550870ed7caa7d401db537d93ef17cd4264a6c12ab5362e87ea459d2dc9a6");
-    assert_eq!(hex(&commit(EXPORTER_LABEL, RunId([3; 16]), &[2; 32])), "da79dbeb484171bb31e0e6aad8524bd4b6f3faa91853d5cfec81621f4860e3ff");
+    assert_eq!(
+        hex(&commit(PURPOSE, RunId([3; 16]), &[2; 32])),
+        "da79dbeb484171bb31e0e6aad8524bd4b6f3faa91853d5cfec81621f4860e3ff"
+    );
 }
 
 #[test]
