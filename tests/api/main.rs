@@ -22,6 +22,7 @@ mod signed_presence;
 mod silence;
 mod steps;
 mod tokens;
+mod verification;
 
 use xmpp_e2e::store::{MemoryStore, Store};
 use xmpp_e2e::{Effect, Env, Event, Input, Reason};
