@@ -30,6 +30,7 @@ mod state;
 mod statement;
 mod timers;
 mod trust;
+mod verify;
 
 use core::fmt;
 
@@ -44,6 +45,7 @@ use crate::step::{Effect, InboxId, Need, OutboxId, Step, Token};
 use crate::store::{Batch, RecordKey, Stored};
 use crate::suite::{Level, Suites};
 use crate::trust::{Means, Trust, TrustPolicy};
+use crate::verify::{RunId, SharedSecret};
 
 use draft::Draft;
 pub use query::{Contact, Outlook, Pending};
@@ -181,8 +183,44 @@ pub enum Command<'a> {
         /// The digest that [`Event::KeyChanged`](crate::Event::KeyChanged) gave.
         digest: [u8; 32],
     },
+    /// The user will compare a short string, as [`Event::VerificationAsked`](crate::Event::VerificationAsked) without a
+    /// question asks.
+    ///
+    /// As with all commands about a run: nothing happens if the run is over.
+    AcceptVerification {
+        /// The contact.
+        jid: &'a str,
+        /// The run.
+        run: RunId,
+    },
+    /// Answers the question of [`Event::VerificationAsked`](crate::Event::VerificationAsked). There is one try.
+    AnswerSecret {
+        /// The contact.
+        jid: &'a str,
+        /// The run.
+        run: RunId,
+        /// What the user has typed.
+        secret: SharedSecret<'a>,
+    },
     /// Takes a waiting stanza back.
     Cancel(Token),
+    /// Ends a comparison of keys, or declines it.
+    CancelVerification {
+        /// The contact.
+        jid: &'a str,
+        /// The run.
+        run: RunId,
+    },
+    /// The user has compared the short strings of a run.
+    ConfirmVerification {
+        /// The contact.
+        jid: &'a str,
+        /// The run.
+        run: RunId,
+        /// Whether they are the same. If not, the run ends on both sides with
+        /// [`Mismatch`](crate::VerificationFault::Mismatch).
+        same: bool,
+    },
     /// Forgets that the contact encrypts; the user's explicit wish.
     Forget {
         /// The contact.
@@ -221,6 +259,26 @@ pub enum Command<'a> {
         trust: Trust,
         /// How it came about; not [`Means::First`].
         means: Means,
+    },
+    /// Compares account keys with a contact by a secret that both know, and that nobody else can guess in a few tries.
+    /// The secret is not sent. [`Event::VerificationStarted`](crate::Event::VerificationStarted) names the run.
+    StartSecret {
+        /// The contact.
+        jid: &'a str,
+        /// Its device; `None` for the one online or last heard from.
+        device: Option<u32>,
+        /// What the contact is asked. It is encrypted. At most 1,024 bytes.
+        question: &'a str,
+        /// The answer. At most 1,024 bytes.
+        secret: SharedSecret<'a>,
+    },
+    /// Compares account keys with a contact by a short string, which both users see once the contact has agreed.
+    /// [`Event::VerificationStarted`](crate::Event::VerificationStarted) names the run.
+    StartVerification {
+        /// The contact.
+        jid: &'a str,
+        /// Its device; `None` for the one online or last heard from.
+        device: Option<u32>,
     },
 }
 

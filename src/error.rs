@@ -170,6 +170,9 @@ pub enum Misuse {
     /// No decision: trust that is [unknown](crate::Trust::Unknown), or by [no act](crate::Means::First) of the user.
     #[error("no decision")]
     Trust,
+    /// A shared secret that is empty, or one or its question too long: more than 1,024 bytes.
+    #[error("an empty secret, or a text too long")]
+    Text,
     /// The agent's identity cannot be certified, or is not the one the store was made with.
     #[error("the agent's identity does not fit")]
     Identity,

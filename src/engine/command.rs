@@ -11,6 +11,7 @@ use crate::jid::BareJid;
 use crate::presence::AdvertTbs;
 use crate::step::{Event, SendError, Token};
 use crate::trust::{Decision, Means, PastDecision, Trust};
+use crate::verify::VerificationFault;
 use crate::wire::Bytes;
 
 impl Draft<'_> {
@@ -18,15 +19,25 @@ impl Draft<'_> {
         let parse = |jid: &str| BareJid::parse(jid).map_err(|_| Misuse::Jid);
         match command {
             Command::AcceptKey { jid, digest } => self.accept_key(&parse(jid)?, *digest),
+            Command::AcceptVerification { jid, run } => self.accept_verification(&parse(jid)?, *run),
+            Command::AnswerSecret { jid, run, secret } => self.answer_secret(&parse(jid)?, *run, *secret),
             Command::RejectKey { jid, digest } => self.reject_key(&parse(jid)?, *digest),
             Command::Cancel(token) => self.cancel(*token),
+            Command::CancelVerification { jid, run } => self.cancel_verification(&parse(jid)?, *run),
+            Command::ConfirmVerification { jid, run, same } => {
+                self.confirm_verification(&parse(jid)?, *run, *same)
+            }
             Command::Forget { jid } => self.forget(&parse(jid)?),
             Command::Heal { jid } => self.heal(&parse(jid)?),
             Command::Leave => self.leave(),
             Command::Restored => self.restored(),
             Command::SetPolicy { jid, policy } => self.set_policy(&parse(jid)?, *policy),
-            Command::SetTrust { jid, key, trust, means } => {
-                self.set_trust(&parse(jid)?, key, *trust, *means)
+            Command::SetTrust { jid, key, trust, means } => self.set_trust(&parse(jid)?, key, *trust, *means),
+            Command::StartSecret { jid, device, question, secret } => {
+                self.start_verification(&parse(jid)?, *device, Some((question, *secret)))
+            }
+            Command::StartVerification { jid, device } => {
+                self.start_verification(&parse(jid)?, *device, None)
             }
         }
     }
@@ -37,6 +48,7 @@ impl Draft<'_> {
         if !self.contact(jid)?.is_some_and(shown) {
             return Err(Misuse::Key.into());
         }
+        self.end_run(jid, VerificationFault::KeyChanged, false)?;
         self.drop_devices(jid)?;
         let before = self.replace_decision(jid, Trust::FirstUse, Means::Accepted)?;
         let contact = self.contact_mut(jid)?;
@@ -85,6 +97,7 @@ impl Draft<'_> {
         }
         if let Some(contact) = self.contact(jid)? {
             let (friend, policy) = (contact.friend, contact.policy);
+            self.end_run(jid, VerificationFault::KeyChanged, false)?;
             self.drop_devices(jid)?;
             self.state.histories.remove(jid);
             self.state.contacts.put(jid.clone(), Contact { friend, policy, ..Contact::default() });
@@ -127,6 +140,7 @@ impl Draft<'_> {
             self.forget_prekeys(sequence);
         }
         // What was under way is of the time of the backup.
+        self.end_runs()?;
         self.state.one_time.clear();
         self.state.openings.clear();
         self.state.arrivals.clear();

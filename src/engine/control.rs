@@ -26,10 +26,9 @@ impl Draft<'_> {
                 Ok(())
             }
             Control::Empty => Ok(()),
+            Control::Verification(message) => self.verification_received(key, message.as_slice()),
             // Authentic, and nothing this version acts on.
-            Control::ResendRequest | Control::Verification(_) | Control::Linking(_) | Control::History(_) => {
-                Ok(())
-            }
+            Control::ResendRequest | Control::Linking(_) | Control::History(_) => Ok(()),
         }
     }
 

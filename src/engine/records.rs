@@ -55,8 +55,10 @@ macro_rules! record {
     };
 }
 
+mod verification;
 mod work;
 
+pub(crate) use verification::{Begun, Run, Stage, Verification};
 pub(crate) use work::{
     Acknowledged, Arrival, Ask, InboxItem, Inquiry, Opening, OpeningStage, OutboxItem, Purpose, Query,
     Question, Request, WaitingSend,
