@@ -4,11 +4,13 @@
 mod accept;
 mod advert;
 mod asks;
+mod catch_up;
 mod command;
 mod control;
 mod deliver;
 mod draft;
 mod fetch;
+mod foreign;
 mod forwarded;
 mod iq;
 mod keys;
@@ -20,6 +22,8 @@ mod publish;
 mod query;
 mod receive;
 pub(crate) mod records;
+mod recovery;
+mod resend;
 mod route;
 mod seal;
 mod seen;
@@ -46,6 +50,7 @@ use crate::suite::{Level, Suites};
 use crate::trust::{Means, Trust};
 
 use draft::Draft;
+pub use resend::ResendMemory;
 pub use query::{Contact, Outlook, Pending};
 use state::State;
 pub use statement::Item;
@@ -70,6 +75,8 @@ pub struct Config {
     /// capabilities. Whoever sees it can prove it to others, so it is off by default. A presence then
     /// waits for the key agent, up to twenty seconds.
     pub sign_presence: bool,
+    /// What is kept of sent messages for contacts' devices that could not read them.
+    pub resend_memory: ResendMemory,
 }
 
 impl Config {
@@ -86,6 +93,7 @@ impl Config {
             padding: Padding::default(),
             hints: Hints::default(),
             sign_presence: false,
+            resend_memory: ResendMemory::default(),
         })
     }
 }
@@ -174,6 +182,12 @@ pub enum Command<'a> {
     },
     /// Takes a waiting stanza back.
     Cancel(Token),
+    /// An archive is being read of what came while this device was away, or has been: meanwhile no key is deleted for
+    /// its age, for at most 24 hours with a stream and seven days in all.
+    CatchUp {
+        /// Whether it begins. A second time while it goes on changes nothing.
+        active: bool,
+    },
     /// Forgets that the contact encrypts; the user's explicit wish.
     Forget {
         /// The contact.

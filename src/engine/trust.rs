@@ -15,6 +15,10 @@ impl Draft<'_> {
             return Ok(());
         }
         let decision = Decision { trust, means, at };
+        if trust == Trust::Distrusted {
+            self.forget_kept(jid)?;
+        }
+        let contact = self.contact_mut(jid)?;
         let before = core::mem::replace(&mut contact.trust, decision);
         if before.trust != trust {
             self.notify(Event::TrustChanged { peer: jid.clone(), trust, means });
