@@ -210,6 +210,7 @@ mod agent;
 mod engine;
 mod env;
 mod error;
+mod fingerprint;
 #[doc(hidden)]
 #[cfg(any(fuzzing, feature = "_fuzzing"))]
 pub mod fuzzing;
@@ -235,6 +236,7 @@ pub use agent::{
 pub use engine::{Command, Config, Contact, Engine, Input, Item, Outlook, Pending, Subscription};
 pub use env::{Env, Timestamp};
 pub use error::{Error, Malformed, Misbehaviour, Misuse, Reason, Unreadable};
+pub use fingerprint::{Fingerprint, InvalidCode};
 pub use jid::{BareJid, InvalidJid};
 pub use presence::PresenceMeaning;
 pub use rand_core;
@@ -242,8 +244,8 @@ pub use secret::Secret;
 pub use signed::StatementKind;
 pub use stanza::{Hints, Padding, Tree, TreeBuilder, Visitor};
 pub use step::{
-    Authentication, Consent, Context, Coverage, Effect, Event, Inbound, InboxId, Need, Outbound, OutboxId,
-    Protection, PublishFault, SendError, Step, Token, Via, Waiting,
+    Authentication, Consent, Context, Coverage, Effect, Event, Inbound, InboxId, Need, NotCovered, Outbound,
+    OutboxId, Protection, PublishFault, SendError, Step, Token, Uncovered, Via, Waiting,
 };
 pub use trust::{Decision, Means, PastDecision, Trust, TrustPolicy};
 
