@@ -206,7 +206,10 @@ mod tests {
         let alice = of("alice@example.org", core::array::from_fn(|n| u8::try_from(n).unwrap()));
         // SHA-256(16 "xmpp-e2e 0 fingerprint" 11 "alice@example.org" 00 01 … 1f), computed apart.
         assert_eq!(alice.digits(), "73240 18305 91510 18665 22529 11868 96397 53194 62661 56040 69049 49669");
-        assert_eq!(alice.words(), "novel bless casual element try old time hunt muffin clever diary practice stage crew cigar");
+        assert_eq!(
+            alice.words(),
+            "novel bless casual element try old time hunt muffin clever diary practice stage crew cigar"
+        );
         let uri = "xmpp:alice@example.org?e2e-verify;key=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
         assert_eq!(alice.uri(), uri);
         assert_eq!(alice.to_string(), alice.digits());
@@ -241,7 +244,9 @@ mod tests {
 
     #[test]
     fn jids_of_all_kinds_come_back_from_the_uri() {
-        for jid in ["d!artagnan;key=x@example.org", "a%20b?c#d@example.org", "jürgen@bücher.example", "example.org"] {
+        for jid in
+            ["d!artagnan;key=x@example.org", "a%20b?c#d@example.org", "jürgen@bücher.example", "example.org"]
+        {
             let one = of(jid, [7; 32]);
             let uri = one.uri();
             assert!(uri.is_ascii(), "{uri}");
@@ -261,7 +266,7 @@ mod tests {
             format!("mailto:alice@example.org?e2e-verify;key={key}"),
             format!("xmpp:alice@example.org?message;key={key}"),
             format!("xmpp:alice@example.org?e2e-verify;key={short}"),
-            format!("xmpp:alice@example.org?e2e-verify;key={short}k"),
+            format!("xmpp:alice@example.org?e2e-verify;key={short}l"),
             format!("xmpp:alice@example.org?e2e-verify;key={key}="),
             format!("xmpp:alice@example.org?e2e-verify;key={key};key={key}"),
             "xmpp:alice@example.org?e2e-verify".to_owned(),

@@ -118,7 +118,11 @@ mod tests {
         ];
         for (trust, means, once, expected) in rows {
             let decision = Decision { trust, means, at: Timestamp::default() };
-            assert_eq!(all.map(|policy| policy.check(&decision, once)), expected, "{trust:?} {means:?} {once}");
+            assert_eq!(
+                all.map(|policy| policy.check(&decision, once)),
+                expected,
+                "{trust:?} {means:?} {once}"
+            );
         }
     }
 }

@@ -26,9 +26,7 @@ impl Draft<'_> {
             Command::Restored => self.restored(),
             Command::Scanned(code) => self.scanned(code),
             Command::SetPolicy { jid, policy } => self.set_policy(&parse(jid)?, *policy),
-            Command::SetTrust { jid, key, trust, means } => {
-                self.set_trust(&parse(jid)?, key, *trust, *means)
-            }
+            Command::SetTrust { jid, key, trust, means } => self.set_trust(&parse(jid)?, key, *trust, *means),
         }
     }
 

@@ -401,10 +401,8 @@ mod tests {
             list(&alice, 5, &[(8, Retired), (7, Retired), (9, Live)], false),
         ];
         let peer = alice.jid.clone();
-        let expected = [
-            Event::NewDevice { peer: peer.clone(), device: 9 },
-            Event::DeviceRetired { peer, device: 8 },
-        ];
+        let expected =
+            [Event::NewDevice { peer: peer.clone(), device: 9 }, Event::DeviceRetired { peer, device: 8 }];
         assert_eq!(events(&alice, &lists), expected);
     }
 }

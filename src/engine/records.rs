@@ -299,10 +299,7 @@ impl Contact {
     /// Whether messages go out protected or not at all: the account is known to encrypt, or shows two keys of which
     /// one may be somebody else's, or one that is not to be used; or the user has scanned its code.
     pub(crate) fn never_clear(&self) -> bool {
-        self.encrypts()
-            || self.other_key.is_some()
-            || self.expected.is_some()
-            || self.is_distrusted()
+        self.encrypts() || self.other_key.is_some() || self.expected.is_some() || self.is_distrusted()
     }
 
     /// Whether it is known to encrypt: it has shown so, or the user has verified its key; and it has not left.

@@ -291,9 +291,7 @@ impl Draft<'_> {
         if element.depth() > MAX_DEPTH - COPY_DEPTH {
             return Ok(Attempt::Fail(SendError::TooLarge));
         }
-        if !form.is_for_anyone()
-            && self.is_distrusted(to)?
-        {
+        if !form.is_for_anyone() && self.is_distrusted(to)? {
             return Ok(Attempt::Fail(SendError::Distrusted));
         }
         if form.is_signed() {

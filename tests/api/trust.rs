@@ -1,8 +1,8 @@
 //! What is decided about keys, and what that allows.
 
 use xmpp_e2e::{
-    Authentication, BareJid, Command, Contact, Error, Fingerprint, Means, Misuse, Outlook, SendError, Subscription,
-    Trust, TrustPolicy,
+    Authentication, BareJid, Command, Contact, Error, Fingerprint, Means, Misuse, Outlook, SendError,
+    Subscription, Trust, TrustPolicy,
 };
 use xmpp_e2e_testkit::device::{End, Job};
 
@@ -173,7 +173,8 @@ fn c12_decisions_are_told_and_kept() {
     assert_eq!((bob(&world).account_key, bob(&world).decision.trust), (Some(first), Trust::FirstUse));
     world.devices[ALICE].restore();
     let history = world.devices[ALICE].engine().trust_history(BOB_JID).unwrap();
-    let history: Vec<_> = history.iter().map(|past| (past.key, past.decision.trust, past.decision.means)).collect();
+    let history: Vec<_> =
+        history.iter().map(|past| (past.key, past.decision.trust, past.decision.means)).collect();
     let expected = [
         (first, Trust::FirstUse, Means::First),
         (second, Trust::Distrusted, Means::User),
@@ -235,9 +236,11 @@ fn c12_a_distrusted_contact_gets_nothing_and_is_still_read() {
     }
     command(&mut world, ALICE, Command::Heal { jid: BOB_JID });
     assert_eq!(bodies(&world, ALICE).len(), 120);
-    assert!(world.devices[ALICE].inbox().iter().all(|letter| {
-        letter.context.as_ref().is_some_and(|context| context.trust == Trust::Distrusted)
-    }));
+    assert!(
+        world.devices[ALICE].inbox().iter().all(|letter| {
+            letter.context.as_ref().is_some_and(|context| context.trust == Trust::Distrusted)
+        })
+    );
     assert_eq!(sent(&world, ALICE, "<message"), Vec::<String>::new());
     command(&mut world, ALICE, Command::Leave);
     assert_eq!(sent(&world, ALICE, "<message"), Vec::<String>::new());
@@ -450,7 +453,8 @@ fn c12_a_new_device_of_the_own_account_is_told_once() {
     world.run();
     world.advance(std::time::Duration::from_hours(24));
     let told = |device| {
-        let which = |event: &Event| matches!(event, Event::NewDevice { peer, .. } if peer.as_str() == ALICE_JID);
+        let which =
+            |event: &Event| matches!(event, Event::NewDevice { peer, .. } if peer.as_str() == ALICE_JID);
         count(&world, device, which)
     };
     assert_eq!((told(ALICE), told(tablet)), (1, 0));

@@ -263,7 +263,9 @@ pub fn failed(why: SendError) -> (&'static str, &'static str) {
         SendError::Cancelled => ("cancelled", "The message was taken back."),
         SendError::Distrusted => ("distrusted", "You have said that the contact's key is not to be used."),
         SendError::Full => ("full", "Too many messages are on their way. Try again when some have arrived."),
-        SendError::Incomplete => ("incomplete", "Not all devices could have read the message, so it was not sent."),
+        SendError::Incomplete => {
+            ("incomplete", "Not all devices could have read the message, so it was not sent.")
+        }
         SendError::KeyChanged => (
             "key-changed",
             "The contact's key is another now. Compare it (/who), then /accept-key or /reject-key.",
