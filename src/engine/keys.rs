@@ -266,11 +266,10 @@ impl Draft<'_> {
         let own = self.own()?;
         let (me, mine) = (own.device, own.jid == *jid);
         let before = self.contact(jid)?.map_or_else(Vec::new, |contact| contact.live.clone());
-        for device in before.iter().copied().filter(|device| !live.contains(device)) {
-            // That the whole account leaves is another event, and so is one's own end.
-            if !tombstone && !(mine && device == me) {
-                self.notify(Event::DeviceRetired { peer: jid.clone(), device });
-            }
+        // That the whole account leaves is another event, and so is one's own end.
+        let told = |device: &u32| !tombstone && (!mine || *device != me);
+        for device in before.iter().copied().filter(|device| told(device) && !live.contains(device)) {
+            self.notify(Event::DeviceRetired { peer: jid.clone(), device });
         }
         if mine && before.contains(&me) {
             for device in live.iter().copied().filter(|device| *device != me && !before.contains(device)) {
@@ -371,9 +370,9 @@ mod tests {
         for list in lists {
             draft.store_list(&of.jid, list).unwrap();
         }
-        let events = effects.into_iter().map(|effect| match effect {
-            Effect::Notify(event) => event,
-            effect => panic!("{effect:?}"),
+        let events = effects.into_iter().map(|effect| {
+            let Effect::Notify(event) = effect else { panic!("{effect:?}") };
+            event
         });
         events.collect()
     }

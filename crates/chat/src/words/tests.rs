@@ -1,5 +1,5 @@
 use super::*;
-use xmpp_e2e_client::xmpp_e2e::{Malformed, Misbehaviour};
+use xmpp_e2e_client::xmpp_e2e::{Malformed, Means, Misbehaviour, NotCovered, Uncovered};
 
 /// Words that nobody needs to know who wants to talk to somebody.
 const JARGON: [&str; 14] = [
