@@ -2,6 +2,8 @@
 
 mod commands;
 mod received;
+#[cfg(test)]
+mod tests;
 
 use core::time::Duration;
 

@@ -528,9 +528,12 @@ fn the_device_named_is_asked_else_the_one_online() {
     start(&mut world, ALICE);
     assert_eq!(asked(&world, laptop), 1);
     cancel(&mut world, ALICE);
+    world.connect(BOB);
+    world.run();
+    world.say(laptop, ALICE_JID, "last heard from");
+    world.run();
     let desk = world.devices[BOB].engine().device();
     world.command(ALICE, Command::StartVerification { jid: BOB_JID, device: Some(desk) });
-    world.connect(BOB);
     world.run();
     assert_eq!((asked(&world, laptop), asked(&world, BOB)), (1, 1));
     // The other device is not at it, and cannot get in.
