@@ -93,6 +93,7 @@ fn same<T: PartialEq>(read: Result<T, Malformed>, expected: &T) -> bool {
 pub const DECODERS: u8 = 48;
 
 /// Every decoder of bytes: what it takes is encoded to the same bytes.
+#[expect(clippy::too_many_lines, reason = "a list")]
 pub fn decoders(data: &[u8]) {
     let Some((kind, bytes)) = data.split_first() else { return };
     match kind % DECODERS {

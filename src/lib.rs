@@ -249,7 +249,7 @@ pub use step::{
     Protection, PublishFault, SendError, Step, Token, Via, Waiting,
 };
 pub use trust::{Decision, Means, Trust};
-pub use verify::{RunId, SharedSecret, VerificationFault};
+pub use verify::{Question, RunId, SharedSecret, VerificationFault};
 
 /// The namespace of every element of this protocol.
 pub const NS: &str = "urn:xmpp:e2e:0";

@@ -1,4 +1,4 @@
-//! The secret that two people know, as they type it.
+//! The texts of a comparison: the question, and the secret that two people know, as they type it.
 
 use core::fmt;
 
@@ -44,6 +44,30 @@ impl Eq for SharedSecret<'_> {}
 impl PartialEq for SharedSecret<'_> {
     fn eq(&self, other: &Self) -> bool {
         self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
+    }
+}
+
+/// What a contact asks, in its own words: show them as such.
+///
+/// Its `Debug` does not show it, so that logs do not.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Question(String);
+
+impl Question {
+    pub(crate) fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Question(..)")
     }
 }
 
@@ -101,9 +125,18 @@ mod tests {
         assert!(!prepare(RUN, SharedSecret::new("x")).ok().unwrap().same(&other));
     }
 
+    /// Computed apart from this code.
+    #[test]
+    fn vector() {
+        let phrase = prepare(RUN, SharedSecret::new("the blue house")).ok().unwrap();
+        let hex: String = phrase.expose().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, "79dda9f684b891bd2eec44e01716a6cdeeec52d8240eddf82fa199cf007f07d7");
+    }
+
     #[test]
     fn it_is_not_printed() {
         assert_eq!(format!("{:?}", SharedSecret::new("the blue house")), "SharedSecret(..)");
+        assert_eq!(format!("{:?}", Question::new("Where?".to_owned())), "Question(..)");
         assert!(SharedSecret::new("a") == SharedSecret::new("a"));
         assert!(SharedSecret::new("a") != SharedSecret::new("b"));
     }

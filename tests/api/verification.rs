@@ -169,7 +169,7 @@ fn the_same_secret_verifies_both_keys() {
         let second = 1 - first;
         let mut world = talking(4);
         ask(&mut world, first, "the blue house");
-        let question = |event: &Event| matches!(event, Event::VerificationAsked { question: Some(text), .. } if text == QUESTION);
+        let question = |event: &Event| matches!(event, Event::VerificationAsked { question: Some(text), .. } if text.as_str() == QUESTION);
         assert_eq!(count(&world, second, question), 1);
         answer(&mut world, second, " the  blue house ");
         for device in [first, second] {
