@@ -225,9 +225,9 @@ impl Draft<'_> {
     }
 
     /// No run goes on, as after a restoration.
-    pub(super) fn end_runs(&mut self) -> Done {
+    pub(super) fn end_runs(&mut self, why: VerificationFault, tell: bool) -> Done {
         for jid in self.state.verifications.all_keys() {
-            self.end_run(&jid, VerificationFault::SessionChanged, false)?;
+            self.end_run(&jid, why, tell)?;
         }
         Ok(())
     }

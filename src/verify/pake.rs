@@ -122,6 +122,7 @@ impl TryCryptoRng for Seeded<'_> {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verify::tests::hex;
 
     fn secret(byte: u8) -> Secret {
         Secret::from(&[byte; 32][..])
@@ -151,7 +152,6 @@ mod tests {
     /// Computed apart from this code and its crate, with Python's integers.
     #[test]
     fn vectors() {
-        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let ids: [&[u8]; 2] = [b"alice", b"bob"];
         let x = start(Side::Initiator, &secret(1), &secret(9), ids).unwrap();
         let y = start(Side::Responder, &secret(2), &secret(9), ids).unwrap();

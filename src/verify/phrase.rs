@@ -97,6 +97,7 @@ pub(crate) fn prepare(run: RunId, secret: SharedSecret<'_>) -> Result<Secret, Re
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verify::tests::hex;
 
     const RUN: RunId = RunId([7; 16]);
 
@@ -129,8 +130,7 @@ mod tests {
     #[test]
     fn vector() {
         let phrase = prepare(RUN, SharedSecret::new("the blue house")).ok().unwrap();
-        let hex: String = phrase.expose().iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, "79dda9f684b891bd2eec44e01716a6cdeeec52d8240eddf82fa199cf007f07d7");
+        assert_eq!(hex(phrase.expose()), "79dda9f684b891bd2eec44e01716a6cdeeec52d8240eddf82fa199cf007f07d7");
     }
 
     #[test]

@@ -691,6 +691,18 @@ fn what_a_restored_state_was_at_does_not_go_on() {
 }
 
 #[test]
+fn who_leaves_ends_its_runs() {
+    let mut world = shown(30);
+    world.command(ALICE, Command::Leave);
+    world.run();
+    for device in [ALICE, BOB] {
+        assert_eq!(faults(&world, device), [VerificationFault::Cancelled]);
+    }
+    start(&mut world, ALICE);
+    assert_eq!(faults(&world, ALICE).last(), Some(&VerificationFault::NoSession));
+}
+
+#[test]
 fn forgetting_a_contact_ends_its_run() {
     let mut world = shown(29);
     world.command(ALICE, Command::Forget { jid: BOB_JID });
