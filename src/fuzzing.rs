@@ -5,7 +5,7 @@
 use crate::agent::{AgentIdentity, AgentReply, AgentRequest, LocalAgent};
 use crate::engine::records::{
     Accepted, Arrival, Ask, Contact, Counters, Device, InboxItem, OneTime, Opening, OutboxItem, Own,
-    OwnPrekeys, Request, SessionKey, WaitingSend,
+    OwnPrekeys, Request, SessionKey, Verification, WaitingSend,
 };
 use crate::env::Timestamp;
 use crate::error::Malformed;
@@ -26,6 +26,7 @@ use crate::stanza::{
 };
 use crate::store::table::{Key, Record};
 use crate::suite::{SUITE_CLASSICAL, SUITE_HYBRID, Suites};
+use crate::verify;
 use crate::wire::{self, from_base64, to_base64};
 
 /// The reader: what it takes is written so that it is read equal. What can be covered of it is
@@ -89,9 +90,10 @@ fn same<T: PartialEq>(read: Result<T, Malformed>, expected: &T) -> bool {
 }
 
 /// How many kinds of structures [`decoders`] knows; the first byte says which one follows.
-pub const DECODERS: u8 = 46;
+pub const DECODERS: u8 = 48;
 
 /// Every decoder of bytes: what it takes is encoded to the same bytes.
+#[expect(clippy::too_many_lines, reason = "a list")]
 pub fn decoders(data: &[u8]) {
     let Some((kind, bytes)) = data.split_first() else { return };
     match kind % DECODERS {
@@ -185,11 +187,17 @@ pub fn decoders(data: &[u8]) {
         42 => key::<(BareJid, u32)>(bytes),
         43 => key::<SessionKey>(bytes),
         44 => statement(bytes),
-        _ => {
+        45 => {
             if let Ok(meaning) = PresenceMeaning::decode(bytes) {
                 assert_eq!(meaning.encode(), bytes);
             }
         }
+        46 => {
+            if let Ok(message) = verify::Message::decode(bytes) {
+                assert_eq!(message.encode(), bytes);
+            }
+        }
+        _ => record::<Verification>(bytes),
     }
 }
 

@@ -253,7 +253,7 @@ pub use step::{
     OutboxId, Protection, PublishFault, SendError, Step, Token, Uncovered, Via, Waiting,
 };
 pub use trust::{Decision, Means, PastDecision, Trust, TrustPolicy};
-pub use verify::{RunId, SharedSecret, VerificationFault};
+pub use verify::{Question, RunId, SharedSecret, VerificationFault};
 
 /// The namespace of every element of this protocol.
 pub const NS: &str = "urn:xmpp:e2e:0";

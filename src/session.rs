@@ -17,7 +17,7 @@ pub(crate) mod resumption;
 pub(crate) mod skipped;
 pub(crate) mod symmetric;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 

@@ -149,7 +149,7 @@ impl Draft<'_> {
             self.forget_prekeys(sequence);
         }
         // What was under way is of the time of the backup.
-        self.end_runs()?;
+        self.end_runs(VerificationFault::SessionChanged, false)?;
         self.state.one_time.clear();
         self.state.openings.clear();
         self.state.asks.clear();
@@ -180,6 +180,7 @@ impl Draft<'_> {
     /// Says, signed, that the account has left, empties what is published, and forgets everything
     /// once that is signed.
     fn leave(&mut self) -> Done {
+        self.end_runs(VerificationFault::Cancelled, true)?;
         let own = self.own_mut()?;
         own.left = true;
         let (jid, visible) =

@@ -185,6 +185,25 @@
 //! Acknowledge with XEP-0198, or with the answer to a ping that was sent after the stanza. What is never
 //! acknowledged is sent again at each connection, and after a thousand the engine takes no more.
 //!
+//! # Comparing keys
+//!
+//! Two people who have a session can make sure that nobody is in between, by `Command::StartVerification` (each reads a
+//! short string to the other by telephone or in person) or by `Command::StartSecret` (one asks what only the other can
+//! answer; neither the answer nor anything to test guesses with is sent).
+//!
+//! | event | what to do |
+//! |---|---|
+//! | `VerificationStarted` | the contact is being asked; offer `CancelVerification` |
+//! | `VerificationAsked` without question | ask the user: `AcceptVerification` or `CancelVerification` |
+//! | `VerificationAsked` with a question | show the question, as the contact's words: `AnswerSecret` or `CancelVerification` |
+//! | `VerificationString` | show `digits` or `words`, and ask: `ConfirmVerification { same }`. Do not send the string in a message |
+//! | `VerificationDone` | both have confirmed; `TrustChanged` says that the key is verified |
+//! | `VerificationFailed` | close the dialogue and say why. `Mismatch` and `WrongSecret` may be an attack, or a slip: the user may try again, three times an hour |
+//!
+//! A dialogue belongs to a run and closes with it; a click that comes later does nothing. After a restart the events that
+//! open dialogues come again. A run is with one device of the contact: the one named, else the one online or last heard
+//! from. One that is not online gets it late or not at all, as servers have it; ten minutes after its start a run is over.
+//!
 //! # Order
 //!
 //! * Carry effects out in the order of the vector, and vectors in the order of their steps.

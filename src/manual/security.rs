@@ -43,6 +43,12 @@
 //! **An active quantum attacker** can forge signatures and Diffie-Hellman legs, and so impersonate. Only
 //! confidentiality is hybrid in this version.
 //!
+//! **Comparing keys.** A short string has 48 bits, and who is in between one try for each run that both users agree to: at
+//! most three an hour with a contact. A secret that can be guessed is guessed in so many tries; ask for one that only the two know,
+//! and nobody can look up. The contact, or who is in between, does not learn the secret, but learns the question. While a
+//! run lasts, up to ten minutes, the store holds a value that a guessed secret can be checked against.
+//! The crate for SPAKE2 does not wipe its copies of that value in memory.
+//!
 //! **Availability.** A server that drops everything cannot be overcome. It shows as messages that wait or are
 //! not acknowledged.
 //!
@@ -82,7 +88,7 @@
 //!
 //! # Not in this version
 //!
-//! Rooms; linking of devices by a short string; interactive verification between people; attestations; files and media; access control beyond
+//! Rooms; linking of devices by a short string; attestations; files and media; access control beyond
 //! one-time prekeys. What the engine does not protect passes as it is, and is never presented as protected.
 //!
 //! # Classes of vulnerability, and what avoids them

@@ -17,6 +17,7 @@
 //! | [`session`] | the ratchets, associated data, resumption, exporter |
 //! | [`stanza`] | the element on the wire, and what is sealed in it |
 //! | [`canonical`] | authentication without encryption: what is covered of a visible stanza |
+//! | [`verification`] | how two people compare account keys within a session |
 //! | [`conduct`] | convergence, replays, what an implementation may do by itself |
 //! | [`bounds`] | every number that limits something, with its reason |
 //! | [`errors`] | what is refused, and as what |
@@ -46,3 +47,4 @@ pub mod identity;
 pub mod session;
 pub mod stanza;
 pub mod suites;
+pub mod verification;

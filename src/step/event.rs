@@ -7,7 +7,7 @@ use crate::jid::BareJid;
 use crate::short_string::ShortString;
 use crate::step::Consent;
 use crate::trust::{Means, Trust};
-use crate::verify::{RunId, VerificationFault};
+use crate::verify::{Question, RunId, VerificationFault};
 
 /// Something to know.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -183,7 +183,7 @@ pub enum Event {
         /// The run.
         run: RunId,
         /// The question, if a secret is to be compared.
-        question: Option<String>,
+        question: Option<Question>,
     },
     /// Both sides have confirmed: the account key is the contact's, and is [verified](Trust::Verified) now.
     VerificationDone {

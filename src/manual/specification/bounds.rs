@@ -24,6 +24,7 @@
 //! | application name of a key | 255 bytes | as in SSHSIG |
 //! | sealed payload of a flight | 8,192 bytes | a certificate, lists, extensions |
 //! | header fields | 4,096 bytes | an offer, an answer, and as much again |
+//! | question of a comparison, and its answer | 1,024 bytes | some lines |
 //! | message numbers | 2^30 - 1 | they keep to four bytes |
 //! | recipients of a stanza | 64 | all devices of two accounts |
 //! | covered children of a stanza | 64 | clients send up to a dozen; the digests have 2 KiB |
@@ -63,6 +64,8 @@
 //! | one-time prekeys ready | 8 of each algorithm | a few contacts at once; made anew in the background |
 //! | one-time prekeys out | 400, of these 16 to one account | nobody can drain them |
 //! | step of a handshake counter | 2^32 | a counter at its end could not be passed |
+//! | comparisons of keys with a contact | 1 at a time, 3 an hour, 10 minutes each | one is one guess for whoever is in between; time to make a call |
+//! | refusals of them to a contact | 6 an hour | its program has understood by then |
 //! | fetches under way | 8, and 4 more for what a message waits for | servers read 3 to 10 KB a second from a client; a message behind so many waits half a second |
 //! | accounts remembered | 10,000 | more than any roster has |
 //! | signed statements told apart | 1,024 below the highest of a device | archives are read out of order; 128 bytes |
