@@ -18,6 +18,7 @@ mod loading;
 mod needs;
 mod pep;
 mod presence;
+mod recovery;
 mod signed_presence;
 mod silence;
 mod steps;
