@@ -9,16 +9,19 @@
 )]
 
 mod accounts;
+mod catch_up;
 mod copies;
 mod crowd;
 mod devices;
 mod durable;
+mod foreign;
 mod iqs;
 mod loading;
 mod needs;
 mod pep;
 mod presence;
 mod recovery;
+mod restore;
 mod signed_presence;
 mod silence;
 mod steps;
