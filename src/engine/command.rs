@@ -248,13 +248,22 @@ impl Draft<'_> {
             let last = request.filter(|request| matches!(request.query, Query::Tombstone | Query::Retraction));
             requests.extend(last.map(|request| (key, request)));
         }
+        // What has been sealed is promised; contacts learn from it, too.
+        let mut outbox = Vec::new();
+        for key in self.state.outbox.all_keys() {
+            outbox.extend(self.state.outbox.get(&key)?.cloned().map(|item| (key, item)));
+        }
+        let last = self.state.counters.get(&())?.map_or(0, |counters| counters.outbox);
         self.state.clear();
+        for (key, item) in outbox {
+            self.state.outbox.put(key, item);
+        }
         for (key, request) in requests {
             self.state.requests.put(key, request);
         }
         let own = Own { left: true, leaving: false, presence: String::new(), catch_up: None, ..own };
         self.state.own.put((), own);
-        let counters = crate::engine::records::Counters::default();
+        let counters = crate::engine::records::Counters { outbox: last, ..Default::default() };
         self.state.counters.put((), counters);
         Ok(())
     }

@@ -55,7 +55,10 @@ impl Draft<'_> {
                 if let Err(reason) = refused {
                     return Ok(Err(reason));
                 }
-                self.state.openings.remove(&key);
+                if self.state.openings.contains(&key) {
+                    self.state.openings.remove(&key);
+                    self.asking_broken_off(&key)?;
+                }
             }
             None => {
                 if self.devices_of(jid).len() >= crate::identity::MAX_DEVICES {

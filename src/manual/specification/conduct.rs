@@ -35,6 +35,8 @@
 //! counter. Both sides apply this one rule when a session is made, so they come to the same, in whatever order
 //! the stanzas arrive.
 //!
+//! A request to send again ([`recovery`](super::recovery)) makes the session that it comes in the live one.
+//!
 //! Besides the live session, up to three older ones are kept for a device; those over a month old go when a new
 //! one comes. A flight that is accepted ends a handshake of one's own with that device that is still waiting
 //! for prekeys or the key agent.

@@ -36,10 +36,11 @@
 //! The request is the first message of the new session. If another session comes to be with the device before anything was
 //! read in that one, whoever opened it, the request is sent there too, three times within an hour at most. So handshakes
 //! that cross, or name secrets that the other side has not, heal at once. `since` is the highest time that a message of
-//! this device had said when the first message was missing. The times of those read from then on are kept, up to 200; of
-//! more, all up to the lowest count as read.
+//! this device had said when a message was first missing since the last success. The times of those read from the first
+//! trouble on are kept, up to 200; of more, all up to the lowest count as read.
 //!
-//! A message that comes again is delivered if it was asked for, its time is above `since`, and no message with that time
+//! A message that comes again is delivered if any was asked for, its time is above the `since` of the first trouble, and no
+//! message with that time
 //! has been read; else it is a duplicate, or out of turn. The same holds the other way: a message that becomes readable
 //! after it came again is a duplicate. (A device never gives one time to two messages.) A copy of what another own
 //! device sent is handed over as a carbon.
@@ -47,8 +48,9 @@
 //! # The side that is asked
 //!
 //! It may keep sealed messages that it sent (not iqs, presence, chat states alone, or what was only authenticated), each
-//! with its recipients' devices, the account key it was sealed under and the level it needed. To a request it sends, in
-//! its live session with that device and in order, those
+//! with its recipients' devices, the account key it was sealed under and the level it needed. A request
+//! makes its session the live one, whatever the counters: the other may be one that the asking device has lost. (Not if it is of
+//! before a restore.) In it are sent, in order, those
 //!
 //! * with a time above `since`, the newest hundred,
 //! * that were sealed for this very device, so one that came later gets nothing of before,
