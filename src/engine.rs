@@ -50,8 +50,8 @@ use crate::suite::{Level, Suites};
 use crate::trust::{Means, Trust};
 
 use draft::Draft;
-pub use resend::ResendMemory;
 pub use query::{Contact, Outlook, Pending};
+pub use resend::ResendMemory;
 use state::State;
 pub use statement::Item;
 

@@ -257,8 +257,8 @@ impl Draft<'_> {
     fn own_advert(&mut self, bytes: &[u8], advert: AdvertIn, meaning: Option<&Digest>) -> Done {
         let own = self.own()?;
         let (sequence, known) = (own.advert_sequence, own.advert.clone());
-        let Ok(record) = DeviceRecord::from_store(own.record.as_slice()) else { return Ok(()) };
-        let Ok(advert) = advert.verify(&own.jid, &record, meaning, &self.config.suites, self.now) else {
+        let key = self.config.identity.signing_key();
+        let Ok(advert) = advert.verify_own(&own.jid, key, meaning, &self.config.suites) else {
             return Ok(());
         };
         let other = advert.sequence() == sequence && !known.is_empty() && known != to_base64(bytes);

@@ -245,7 +245,8 @@ impl Draft<'_> {
         let mut requests = Vec::new();
         for key in self.state.requests.all_keys() {
             let request = self.state.requests.get(&key)?.cloned();
-            let last = request.filter(|request| matches!(request.query, Query::Tombstone | Query::Retraction));
+            let last =
+                request.filter(|request| matches!(request.query, Query::Tombstone | Query::Retraction));
             requests.extend(last.map(|request| (key, request)));
         }
         // What has been sealed is promised; contacts learn from it, too.

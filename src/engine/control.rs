@@ -28,9 +28,10 @@ impl Draft<'_> {
             Control::Empty => Ok(()),
             Control::Resend(Resend::Since(since)) => self.asked_to_resend(key, *since),
             // Authentic, and nothing this version acts on; what is sent again has been handed over.
-            Control::Resend(Resend::Message(_)) | Control::Verification(_) | Control::Linking(_) | Control::History(_) => {
-                Ok(())
-            }
+            Control::Resend(Resend::Message(_))
+            | Control::Verification(_)
+            | Control::Linking(_)
+            | Control::History(_) => Ok(()),
         }
     }
 

@@ -15,8 +15,8 @@ use crate::error::{Error, Malformed, Misbehaviour, Misuse, Reason};
 use crate::identity::TOLERANCE;
 use crate::session::{Session, StanzaKind};
 use crate::stanza::{
-    AnswerTag, Attribute, Body, CLIENT_NS, Content, Control, Element, IQ, MESSAGE, Node, Resend, is_for_servers,
-    is_from_servers, parse, write, write_stanza,
+    AnswerTag, Attribute, Body, CLIENT_NS, Content, Control, Element, IQ, MESSAGE, Node, Resend,
+    is_for_servers, is_from_servers, parse, write, write_stanza,
 };
 use crate::step::{Context, Effect, Form, Inbound, InboxId, Protection};
 use crate::suite::{Level, Suite, SuiteId};

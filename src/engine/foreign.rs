@@ -58,8 +58,7 @@ mod tests {
             assert_eq!(foreign(&parse(&message).unwrap()).as_deref(), expected, "{inside}");
         }
         let long = "x".repeat(1000);
-        let message =
-            format!("<message><encryption xmlns='urn:xmpp:eme:0' namespace='{long}'/></message>");
+        let message = format!("<message><encryption xmlns='urn:xmpp:eme:0' namespace='{long}'/></message>");
         assert_eq!(foreign(&parse(&message).unwrap()).unwrap().len(), 100);
     }
 }

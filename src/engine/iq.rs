@@ -10,9 +10,9 @@ use crate::engine::receive::{How, Incoming};
 use crate::engine::records::{Inquiry, Question};
 use crate::error::{Error, Misbehaviour, Reason};
 use crate::jid::{Address, BareJid};
+use crate::session::StanzaKind;
 use crate::stanza::envelope::Envelope;
 use crate::stanza::{AnswerTag, CLIENT_NS, Element, IQ, MAX_STANZA, write_stanza};
-use crate::session::StanzaKind;
 use crate::step::{Effect, Event, SendError, Token};
 use crate::wire::from_base64;
 
@@ -199,7 +199,8 @@ impl Draft<'_> {
     pub(super) fn refuse(&mut self, incoming: &Incoming<'_>, reason: Reason) -> Done {
         let peer = incoming.sender.clone();
         let sealed = incoming.how == How::Sealed;
-        let envelope = Some(&incoming.bytes).filter(|_| sealed).and_then(|bytes| Envelope::decode(bytes).ok());
+        let envelope =
+            Some(&incoming.bytes).filter(|_| sealed).and_then(|bytes| Envelope::decode(bytes).ok());
         let device = envelope.map(|envelope| envelope.sender());
         let recoverable = match device {
             Some(device) if incoming.kind == StanzaKind::Message => {

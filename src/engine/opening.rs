@@ -12,9 +12,7 @@ use crate::error::{Error, Misuse, Reason, Unreadable};
 use crate::identity::{DeviceRecord, OneTimePrekey, PrekeyKind};
 use crate::jid::BareJid;
 use crate::secret::Secret;
-use crate::session::{
-    AwaitLegs, Payload, Prologue, RESUMPTION_NAME_LEN, ResponderKeys, Session, initiator,
-};
+use crate::session::{AwaitLegs, Payload, Prologue, RESUMPTION_NAME_LEN, ResponderKeys, Session, initiator};
 use crate::step::{SendError, Token, Waiting};
 use crate::suite::{Level, Suite, SuiteId, choose};
 

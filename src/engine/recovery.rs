@@ -99,9 +99,9 @@ impl Draft<'_> {
 
     /// Whether this device may be asked to send again: a good one, of somebody who may know that it was not read.
     fn may_ask_again(&self, jid: &BareJid, device: u32) -> Result<bool, Error> {
-        let good = self.device(jid, device)?.is_some_and(|known| {
-            known.is_good(self.now) && !known.record.as_slice().is_empty()
-        });
+        let good = self
+            .device(jid, device)?
+            .is_some_and(|known| known.is_good(self.now) && !known.record.as_slice().is_empty());
         Ok(good && !self.own()?.left && self.is_trusted_friend(jid)?)
     }
 

@@ -260,8 +260,9 @@ impl Draft<'_> {
         }
         let Content { time, inner_id, body, .. } = content;
         let stanza = match body {
-            Body::ChatText(text) => Element::new(CLIENT_NS, MESSAGE)
-                .with_child(Element::new(CLIENT_NS, "body").with_text(text)),
+            Body::ChatText(text) => {
+                Element::new(CLIENT_NS, MESSAGE).with_child(Element::new(CLIENT_NS, "body").with_text(text))
+            }
             Body::Children(children) => Element { children, ..Element::new(CLIENT_NS, MESSAGE) },
             Body::Stanza(stanza) => stanza,
             Body::Covered(_) | Body::Control(_) | Body::Shown(_) => return Ok(false),

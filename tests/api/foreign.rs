@@ -42,9 +42,11 @@ fn c16_a_second_client_that_speaks_omemo_raises_no_alarm_all_day() {
         world.advance(std::time::Duration::from_hours(1));
     }
     assert_eq!(alarms(&world), Vec::<&Event>::new());
-    let foreign = count(&world, ALICE, |event| {
-        matches!(event, Event::Foreign { peer, namespace } if peer.as_str() == BOB_JID && namespace == OMEMO)
-    });
+    let foreign = count(
+        &world,
+        ALICE,
+        |event| matches!(event, Event::Foreign { peer, namespace } if peer.as_str() == BOB_JID && namespace == OMEMO),
+    );
     assert_eq!(foreign, 24, "one for each message");
     let protected = world.devices[ALICE].inbox().iter().filter(|letter| letter.device.is_some()).count();
     assert_eq!(protected, 24);
@@ -55,12 +57,10 @@ fn what_is_foreign_passes_and_is_neither_clear_nor_protected() {
     let mut world = talking(2);
     let stanza = omemo("x").replacen("<message ", "<message from='bob@example.org/omemo' ", 1);
     let effects = world.with(ALICE, |device, _, env| apply(device, env, Input::Received(&stanza)));
-    assert!(
-        matches!(&effects[..], [Effect::Notify(Event::Foreign { .. }), Effect::Pass]),
-        "{effects:?}"
-    );
+    assert!(matches!(&effects[..], [Effect::Notify(Event::Foreign { .. }), Effect::Pass]), "{effects:?}");
     // The same without a sign of OMEMO is an alarm.
-    let clear = "<message from='bob@example.org/omemo' to='alice@example.com' type='chat'><body>x</body></message>";
+    let clear =
+        "<message from='bob@example.org/omemo' to='alice@example.com' type='chat'><body>x</body></message>";
     let effects = world.with(ALICE, |device, _, env| apply(device, env, Input::Received(clear)));
     assert!(matches!(&effects[..], [Effect::Notify(Event::ClearText { .. }), Effect::Pass]), "{effects:?}");
 }

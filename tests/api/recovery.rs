@@ -239,9 +239,11 @@ fn c1_what_waits_behind_a_slow_agent_is_asked_for() {
     world.run();
     let lost = refusals(&world, BOB);
     assert_eq!(lost.len(), 18);
-    assert!(lost.iter().all(|(reason, recoverable)| {
-        *reason == xmpp_e2e::Misbehaviour::TooMuch.into() && *recoverable
-    }));
+    assert!(
+        lost.iter().all(|(reason, recoverable)| {
+            *reason == xmpp_e2e::Misbehaviour::TooMuch.into() && *recoverable
+        })
+    );
     world.devices[BOB].answers = true;
     world.with(BOB, Device::answer);
     world.run();

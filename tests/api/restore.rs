@@ -95,8 +95,18 @@ fn c2_a_restore_that_nobody_declares_heals_within_a_minute_of_a_message_each_way
         world.run();
         world.advance(Duration::from_mins(2));
         both_hear(&mut world, "healed");
-        assert_eq!(bodies(&world, BOB).iter().filter(|text| **text == "after").count(), 1, "{}", world.dump());
-        assert_eq!(bodies(&world, ALICE).iter().filter(|text| **text == "after").count(), 1, "{}", world.dump());
+        assert_eq!(
+            bodies(&world, BOB).iter().filter(|text| **text == "after").count(),
+            1,
+            "{}",
+            world.dump()
+        );
+        assert_eq!(
+            bodies(&world, ALICE).iter().filter(|text| **text == "after").count(),
+            1,
+            "{}",
+            world.dump()
+        );
     }
 }
 
@@ -145,7 +155,11 @@ fn cloned(seed: u64) -> World {
 #[test]
 fn c4_a_copy_is_noticed_by_the_peer_and_by_the_device_itself() {
     let mut world = cloned(61);
-    assert_eq!(count(&world, ALICE, |event| matches!(event, Event::Cloned)), 0, "a stream that is not closed yet looks so");
+    assert_eq!(
+        count(&world, ALICE, |event| matches!(event, Event::Cloned)),
+        0,
+        "a stream that is not closed yet looks so"
+    );
     for number in 0..3 {
         for device in [ALICE, COPY] {
             world.say(device, BOB_JID, &format!("{device} {number}"));
@@ -156,7 +170,10 @@ fn c4_a_copy_is_noticed_by_the_peer_and_by_the_device_itself() {
     }
     world.advance(Duration::from_secs(8 * DAY));
     let odd = |event: &Event| {
-        matches!(event, Event::Superseded { .. } | Event::Rejected { recoverable: true, .. } | Event::Unchained { .. })
+        matches!(
+            event,
+            Event::Superseded { .. } | Event::Rejected { recoverable: true, .. } | Event::Unchained { .. }
+        )
     };
     assert!(count(&world, BOB, odd) > 0, "{:?}", world.devices[BOB].record.events);
     let told = [ALICE, COPY].map(|device| count(&world, device, |event| matches!(event, Event::Cloned)));

@@ -82,8 +82,8 @@
 //! | times remembered of messages read since one could not be | 200 | twice as many |
 //! | requests for one device, and answers to it, within an hour | 3 | handshakes may cross twice |
 //! | attempts of which nothing came | 4, each twice as long after the one before | no loop |
-//! | read chains remembered in a session | 128 | a page of an archive |
-//! | read messages of which another would be noticed | 16 | what two copies write in a minute |
+//! | read chains remembered in a session | 64 | a page of an archive |
+//! | read messages of which another would be noticed | 8 | what two copies write in a minute |
 //! | chains with skipped keys while an archive is read | 256 | a session record stays under 32 KiB |
 //! | characters of another encryption's namespace | 100 | the known ones have a third of it |
 //!

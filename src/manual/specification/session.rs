@@ -40,9 +40,9 @@
 //!    sent becomes the `pn` of the next own chain.
 //!
 //! Everything is done on a copy. If the message does not open, nothing has changed. In case 3 a message whose ratchet
-//! key is one of the last 128 receiving chains' is a duplicate and not a forgery.
+//! key is one of the last 64 receiving chains' is a duplicate and not a forgery.
 //!
-//! Of the last 16 messages read the last four bytes are remembered. A duplicate with others is refused as equivocation:
+//! Of the last eight messages read the last four bytes are remembered. A duplicate with others is refused as equivocation:
 //! two have sealed with one state, or somebody wants it to look so. It changes nothing but may lead to
 //! [`recovery`](super::recovery).
 //!

@@ -104,7 +104,11 @@ fn what_nobody_can_act_on_is_no_warning() {
     let peer = BareJid::parse("juliet@example.com").unwrap();
     assert_eq!(security(&Event::Duplicate { peer: peer.clone(), device: 1 }).level, Level::Note);
     let reason = Reason::Unreadable(Unreadable::NotForThisDevice);
-    assert_eq!(security(&Event::Rejected { peer: Some(peer.clone()), device: None, reason, recoverable: false }).level, Level::Note);
+    assert_eq!(
+        security(&Event::Rejected { peer: Some(peer.clone()), device: None, reason, recoverable: false })
+            .level,
+        Level::Note
+    );
     assert_eq!(security(&Event::KeyChanged { peer, digest: [0; 32] }).level, Level::Warning);
 }
 
