@@ -333,6 +333,7 @@ impl Draft<'_> {
     pub(super) fn opening_disconnected(&mut self, key: &(BareJid, u32)) -> Done {
         if self.state.openings.get(key)?.is_some_and(|opening| opening.stage == OpeningStage::Prekeys) {
             self.state.openings.remove(key);
+            self.asking_broken_off(key)?;
         }
         Ok(())
     }

@@ -28,6 +28,10 @@
 //! | the short string over both devices' certificates | over the keys in them | a certificate is renewed with the same keys, and the two sides learn of it at different times: strings would differ without an attack |
 //! | a run is bound to the session | to the one in which the responder agrees, and through a secret exported from it | the request may wait while a new session begins; who is in between does not know the secret |
 //! | short secrets under a long hash: not said | filled up with zeros | HMAC does the same; some libraries refuse short keys |
+//! | a request to send again | it names a time of the asked device's clock, and messages come again in control messages of one session | times rise from message to message, so they tell messages apart on both sides, across sessions |
+//! | recovery at once | after five seconds, from a timer | a message that cannot be read changes nothing but timers, and what was overtaken needs none |
+//! | a repeated message number with other content: an event | the stanza is refused as equivocation, and may be asked for | one event for each stanza |
+//! | recent messages may be kept | they are, by default | most applications keep the same texts anyway, and users lose messages otherwise |
 //! | grease in adverts | that of the record's suite list | the two lists can be compared |
 //!
 //! # In conduct

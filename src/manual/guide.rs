@@ -115,6 +115,20 @@
 //! pass. What is in clear in an archive passes without event, for it may be older than the contact's keys: show it
 //! as unprotected.
 //!
+//! **What could not be read.** Every protected stanza that comes is one event: `Deliver`, `Duplicate` or `Rejected`; only
+//! the engine's own short messages are none. With `recoverable` the engine asks the device for it, within seconds or
+//! at most an hour after the last time: show a placeholder where the message would stand, and drop it when
+//! `Recovering` has been followed by deliveries, or leave it to the user to ask. What comes again has its old
+//! `Context::sent`, and is delivered once. The other way, `Resent` says that a device of the contact got what it had
+//! missed. `Config::resend_memory` bounds what is kept for that; it is on, for most applications keep the
+//! same texts in their history. If yours does not, or deletes messages early, turn it `ResendMemory::OFF`.
+//!
+//! **Other encryption.** `Foreign` says that the message behind it, which passes, is under OMEMO, OpenPGP or another:
+//! hand it to the code for that, and show its body, a fallback that anybody can have written, without a padlock.
+//!
+//! **Catching up.** Hand in `Command::CatchUp { active: true }` before an archive is read of what came in an absence, and
+//! `active: false` when it has been: meanwhile keys are not deleted for their age, whichever end is read first.
+//!
 //! **After an absence** send presence, and then read the archive from the last id that was dealt with; hold back
 //! what comes live until that is done. Prosody does not send from the offline store what a client could read in the
 //! archive, so what came between the reading and the presence would be missed until the next time.
@@ -225,6 +239,20 @@
 //! Values are secrets: encrypt the database or keep it where only the user can read it.
 //! `store::contract::check` tests a store. For an asynchronous store there is `Step::persist_async`. If its
 //! future is dropped, the batch may have been applied or not: restore the engine.
+//!
+//! # Backups
+//!
+//! A store put back from a backup is older than what the contacts have seen. Hand in `Command::Restored` as the first
+//! input after it: nothing is sealed with the old state then, and messages of the time since are asked for again. Without
+//! it messages are lost both ways until the engine has learnt it from others, and message keys are used twice (suite
+//! 0x0003 limits that harm). A backup of the store has what `resend_memory` keeps, in clear.
+//!
+//! # Clones
+//!
+//! The same store must not run twice. A contact sees `Superseded` when a device goes on from an older state, and the
+//! account's other devices do too; the device itself sees `Cloned`. If the user knows of no copy and of no backup, somebody
+//! has taken the keys: retire the device from another one, and set it up anew with an agent of its own. A message number
+//! used twice is `Rejected` as `Equivocation`: a suspicion only, for any server can forge it.
 //!
 //! **After a store conflict.** If the store refuses because the generation is another, another process has
 //! written (a push extension, a second instance). This engine can store nothing more, so it can send nothing

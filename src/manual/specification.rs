@@ -19,6 +19,7 @@
 //! | [`canonical`] | authentication without encryption: what is covered of a visible stanza |
 //! | [`verification`] | how two people compare account keys within a session |
 //! | [`conduct`] | convergence, replays, what an implementation may do by itself |
+//! | [`recovery`] | how what could not be read is asked for, and sent again |
 //! | [`bounds`] | every number that limits something, with its reason |
 //! | [`errors`] | what is refused, and as what |
 //! | [`agent`] | the requests to a key agent; local, needed only to share agents between implementations |
@@ -44,6 +45,7 @@ pub mod encoding;
 pub mod errors;
 pub mod handshake;
 pub mod identity;
+pub mod recovery;
 pub mod session;
 pub mod stanza;
 pub mod suites;

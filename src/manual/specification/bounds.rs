@@ -83,6 +83,15 @@
 //! | codes scanned of accounts that have shown no key | 256 | who scans a room full of people has fewer; the oldest goes |
 //! | URI of a code | 9,469 bytes | a JID with every byte escaped |
 //! | prekeys in a request to the agent | 128 | a store that ran empty |
+//! | messages kept to be sent again | 100 for a contact, 1 MiB in all, 7 days; configurable | more than is written before somebody notices |
+//! | messages sent again at one request | 100, the newest | the same |
+//! | times remembered of messages read since one could not be | 200 | twice as many |
+//! | requests for one device, and answers to it, within an hour | 3 | handshakes may cross twice |
+//! | attempts of which nothing came | 4, each twice as long after the one before | no loop |
+//! | read chains remembered in a session | 64 | a page of an archive |
+//! | read messages of which another would be noticed | 8 | what two copies write in a minute |
+//! | chains with skipped keys while an archive is read | 256 | a session record stays under 32 KiB |
+//! | characters of another encryption's namespace | 100 | the known ones have a third of it |
 //!
 //! # Times
 //!
@@ -111,3 +120,8 @@
 //! | an iq or a presence on its way | 1 day | it belongs to a stream |
 //! | a signed statement | 30 days | what lies in an offline store is read by then |
 //! | a handshake because of misunderstanding | hourly for a device | no loop |
+//! | a handshake because of something unreadable | 5 seconds later, hourly for a device | what was overtaken comes first |
+//! | what could not be read forgotten | 8 days | nobody keeps it longer by default |
+//! | archives asked for after a restore | 7 days | the same |
+//! | catching up | 24 hours with a stream, 7 days in all | reading an archive takes minutes |
+//! | a copy of this device acted upon | daily | two copies would start anew without end |
