@@ -10,6 +10,7 @@ mod deliver;
 mod draft;
 mod fetch;
 mod forwarded;
+mod history;
 mod iq;
 mod keys;
 mod opening;
@@ -38,6 +39,7 @@ use zeroize::Zeroizing;
 use crate::agent::{AgentIdentity, AgentReply};
 use crate::env::{Env, Timestamp};
 use crate::error::{Error, Misuse};
+use crate::history::{HistoryFile, HistoryRead};
 use crate::jid::BareJid;
 use crate::stanza::{Hints, Padding, Tree};
 use crate::step::{Effect, InboxId, Need, OutboxId, Step, Token};
@@ -45,7 +47,9 @@ use crate::store::{Batch, RecordKey, Stored};
 use crate::suite::{Level, Suites};
 use crate::trust::{Means, Trust};
 
+pub(crate) use advert::MAX_CONTACTS;
 use draft::Draft;
+pub use history::HistoryOffer;
 pub use query::{Contact, Outlook, Pending};
 use state::State;
 pub use statement::Item;
@@ -174,6 +178,11 @@ pub enum Command<'a> {
     },
     /// Takes a waiting stanza back.
     Cancel(Token),
+    /// Wants no more of a file of history, offered or got: its key is forgotten on both sides.
+    DropHistory {
+        /// The name of the file.
+        id: [u8; 16],
+    },
     /// Forgets that the contact encrypts; the user's explicit wish.
     Forget {
         /// The contact.
@@ -183,6 +192,14 @@ pub enum Command<'a> {
     Heal {
         /// The contact.
         jid: &'a str,
+    },
+    /// Gives the key of a finished file of history to the device it was sealed for. The file itself is the
+    /// application's to move. Handed in again while the offer is open it is sent again.
+    OfferHistory {
+        /// What [`HistoryWriter::finish`](crate::HistoryWriter::finish) gave.
+        file: HistoryFile,
+        /// What the other device is told it is called: at most 255 bytes without control characters.
+        name: &'a str,
     },
     /// Refuses the changed account key of a contact: it is not the contact's. The key known stays.
     RejectKey {
@@ -206,6 +223,9 @@ pub enum Command<'a> {
     },
     /// The state was restored from a backup: sending chains are abandoned and prekeys replaced.
     Restored,
+    /// The application has stored what a file of history held: what the other device had decided about the keys of
+    /// contacts is taken over, the file's key is forgotten, and the other device is told.
+    TakeHistory(HistoryRead),
 }
 
 /// The protocol engine of one device of one account.

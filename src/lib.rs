@@ -213,6 +213,7 @@ mod error;
 #[doc(hidden)]
 #[cfg(any(fuzzing, feature = "_fuzzing"))]
 pub mod fuzzing;
+mod history;
 mod identity;
 mod jid;
 pub mod manual;
@@ -232,9 +233,10 @@ pub use agent::{
     LegLabel, LocalAgent, MAX_PREKEYS, Operation, Role, SignAdvert, SignDeviceList, SignPrekeys, SignRecord,
     SignStanza,
 };
-pub use engine::{Command, Config, Contact, Engine, Input, Item, Outlook, Pending, Subscription};
+pub use engine::{Command, Config, Contact, Engine, HistoryOffer, Input, Item, Outlook, Pending, Subscription};
 pub use env::{Env, Timestamp};
 pub use error::{Error, Malformed, Misbehaviour, Misuse, Reason, Unreadable};
+pub use history::{HistoryEnd, HistoryError, HistoryFile, HistoryRead, HistoryReader, HistoryWriter};
 pub use jid::{BareJid, InvalidJid};
 pub use presence::PresenceMeaning;
 pub use rand_core;

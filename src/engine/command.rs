@@ -20,9 +20,11 @@ impl Draft<'_> {
             Command::AcceptKey { jid, digest } => self.accept_key(&parse(jid)?, *digest),
             Command::RejectKey { jid, digest } => self.reject_key(&parse(jid)?, *digest),
             Command::Cancel(token) => self.cancel(*token),
+            Command::DropHistory { id } => self.drop_history(*id),
             Command::Forget { jid } => self.forget(&parse(jid)?),
             Command::Heal { jid } => self.heal(&parse(jid)?),
             Command::Leave => self.leave(),
+            Command::OfferHistory { file, name } => self.offer_history(file, name),
             Command::Restored => self.restored(),
             Command::SetTrust { jid, key, trust, means } => {
                 let jid = parse(jid)?;
@@ -32,6 +34,7 @@ impl Draft<'_> {
                 }
                 self.decide_trust(&jid, key, *trust, *means)
             }
+            Command::TakeHistory(read) => self.take_history(read),
         }
     }
 

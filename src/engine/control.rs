@@ -27,9 +27,8 @@ impl Draft<'_> {
             }
             Control::Empty => Ok(()),
             // Authentic, and nothing this version acts on.
-            Control::ResendRequest | Control::Verification(_) | Control::Linking(_) | Control::History(_) => {
-                Ok(())
-            }
+            Control::ResendRequest | Control::Verification(_) | Control::Linking(_) => Ok(()),
+            Control::History(message) => self.history_told(key, message.as_slice()),
         }
     }
 

@@ -8,7 +8,6 @@ use crate::identity::{AccountKey, DeviceCertificate, DeviceList, DeviceRecord, D
 use crate::jid::BareJid;
 use crate::presence::AdvertIn;
 use crate::step::Event;
-use crate::trust::{Decision, Means, Trust};
 use crate::wire::Bytes;
 
 impl Draft<'_> {
@@ -146,11 +145,7 @@ impl Draft<'_> {
                 if let Some(known) = self.account_of_key(jid, &digest)? {
                     self.notify(Event::KeyReused { peer: jid.clone(), known });
                 }
-                let at = self.now;
-                let contact = self.contact_mut(jid)?;
-                contact.account_key = Some(digest);
-                contact.trust = Decision { trust: Trust::FirstUse, means: Means::First, at };
-                Ok(true)
+                self.first_key(jid, digest)
             }
         }
     }

@@ -244,6 +244,7 @@ impl Draft<'_> {
         }
         self.store_session(jid, device, session);
         self.make_live(jid, device, id, opening.counter)?;
+        self.offer_histories(jid, device)?;
         if opening.announce {
             self.send_empty(jid, device)?;
         }

@@ -55,8 +55,10 @@ macro_rules! record {
     };
 }
 
+mod history;
 mod work;
 
+pub(crate) use history::{History, HistoryState};
 pub(crate) use work::{
     Acknowledged, Arrival, Ask, InboxItem, Inquiry, Opening, OpeningStage, OutboxItem, Purpose, Query,
     Question, Request, WaitingSend,
@@ -247,6 +249,8 @@ pub(crate) struct Contact {
     pub(crate) account_key: Option<Digest>,
     /// What is decided about it.
     pub(crate) trust: Decision,
+    /// Before it has shown a key: which it must be, and what is decided about that.
+    pub(crate) expected: Option<(Digest, Decision)>,
     /// The digest of another key the account has shown and the user has not accepted.
     pub(crate) other_key: Option<Digest>,
     /// The key it had before the user accepted the present one. Records under it may still lie about.
@@ -427,6 +431,7 @@ macro_rules! key {
 }
 
 key!(u32, |key| *key, |key: u32| Ok(key));
+key!([u8; 16], |key| *key, |key: [u8; 16]| Ok(key));
 key!(u64, |key| *key, |key: u64| Ok(key));
 key!((u32, Digest), |key| *key, |key: (u32, Digest)| Ok(key));
 key!(([u8; 16], u32, u32), |key| *key, |key: ([u8; 16], u32, u32)| Ok(key));

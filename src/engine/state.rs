@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use crate::engine::Config;
 use crate::engine::records::{
-    Accepted, Acknowledged, Arrival, Ask, Contact, Counters, Device, InboxItem, Inquiry, OneTime, Opening,
+    Accepted, Acknowledged, Arrival, Ask, Contact, Counters, Device, History, InboxItem, Inquiry, OneTime, Opening,
     OutboxItem, Own, OwnPrekeys, Question, Request, WaitingSend,
 };
 use crate::env::Timestamp;
@@ -80,6 +80,7 @@ tables! {
     arrivals: Arrival,
     questions: Question,
     inquiries: Inquiry,
+    histories: History,
 }
 
 impl State {

@@ -13,6 +13,7 @@ mod copies;
 mod crowd;
 mod devices;
 mod durable;
+mod history_file;
 mod iqs;
 mod loading;
 mod needs;
