@@ -158,7 +158,10 @@ impl HistoryWriter {
 
 impl fmt::Debug for HistoryWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HistoryWriter").field("to", &self.between.to).field("size", &self.size).finish_non_exhaustive()
+        f.debug_struct("HistoryWriter")
+            .field("to", &self.between.to)
+            .field("size", &self.size)
+            .finish_non_exhaustive()
     }
 }
 
@@ -286,8 +289,7 @@ impl HistoryReader {
     }
 
     fn open(&self) -> Result<Opener, HistoryError> {
-        let header: Header =
-            wire::decode(&self.header, HEADER_LEN).map_err(|_| HistoryError::WrongFile)?;
+        let header: Header = wire::decode(&self.header, HEADER_LEN).map_err(|_| HistoryError::WrongFile)?;
         if header.magic != MAGIC {
             return Err(HistoryError::WrongFile);
         }
@@ -369,6 +371,21 @@ impl PartialEq for HistoryRead {
 }
 
 impl Eq for HistoryRead {}
+
+/// Reads any bytes as a file. Whatever comes of it, nothing is given out that was not sealed.
+#[cfg(any(fuzzing, feature = "_fuzzing"))]
+pub(crate) fn read_any(bytes: &[u8]) {
+    let Ok(account) = BareJid::parse("alice@example.com") else { return };
+    let id = bytes.get(11..HEADER_LEN).and_then(|id| id.try_into().ok()).unwrap_or_default();
+    let (key, digest) = (Secret::from(&[1; SECRET_LEN][..]), crate::identity::digest(bytes));
+    let offer = Offer { id, key, size: bytes.len() as u64, digest, name: String::new() };
+    let between = Between { account, from: 1, to: 2 };
+    let mut reader = HistoryReader::new(between, &offer, &Suites::default(), Level::CLASSICAL);
+    for piece in bytes.chunks(1_000) {
+        assert!(reader.read(piece).is_ok_and(|plain| plain.is_empty()) || reader.failed.is_some());
+    }
+    assert!(reader.finish().is_err());
+}
 
 #[cfg(test)]
 mod tests;

@@ -5,9 +5,9 @@ use core::time::Duration;
 use crate::engine::draft::{Done, Draft};
 use crate::engine::records::{History, HistoryState, SessionKey};
 use crate::engine::send::Found;
+use crate::engine::state::State;
 use crate::engine::{Engine, MAX_CONTACTS};
 use crate::env::{Env, Timestamp};
-use crate::engine::state::State;
 use crate::error::{Error, Misbehaviour, Misuse};
 use crate::history::{
     Between, Decisions, HistoryEnd, HistoryFile, HistoryId, HistoryMessage, HistoryRead, HistoryReader,
@@ -252,7 +252,8 @@ impl Draft<'_> {
 
     /// The other device has taken what was offered, or wants no more of it.
     fn history_answered(&mut self, device: u32, id: HistoryId, why: HistoryEnd) -> Done {
-        let state = self.state.histories.get(&id)?.filter(|known| known.device == device).map(|known| known.state);
+        let state =
+            self.state.histories.get(&id)?.filter(|known| known.device == device).map(|known| known.state);
         let answers = match state {
             Some(HistoryState::Given) => true,
             Some(HistoryState::Got) => why == HistoryEnd::Dropped,
@@ -262,7 +263,8 @@ impl Draft<'_> {
     }
 
     pub(super) fn drop_history(&mut self, id: HistoryId) -> Done {
-        let Some(history) = self.state.histories.get_mut(&id)?.filter(|history| is_open(history.state)) else {
+        let Some(history) = self.state.histories.get_mut(&id)?.filter(|history| is_open(history.state))
+        else {
             return Ok(());
         };
         let (device, given) = (history.device, history.state == HistoryState::Given);
@@ -410,7 +412,9 @@ fn decisions(state: &State) -> Result<Decisions, Error> {
     let own = state.own.get(&())?.map(|own| own.jid.clone());
     let mut all = Vec::new();
     for jid in state.contacts.all_keys() {
-        let Some(contact) = state.contacts.get(&jid)?.filter(|_| Some(&jid) != own.as_ref()) else { continue };
+        let Some(contact) = state.contacts.get(&jid)?.filter(|_| Some(&jid) != own.as_ref()) else {
+            continue;
+        };
         let present = contact.account_key.map(|key| (key, contact.trust)).or(contact.expected);
         if let Some((key, decision)) = present
             && matches!(decision.trust, Trust::Verified | Trust::Distrusted)

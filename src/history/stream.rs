@@ -84,7 +84,8 @@ fn keyed(suite: &'static Suite, secret: &Secret, context: &[u8]) -> Result<(Keye
         return Err(HistoryError::Version);
     }
     let len = u16::try_from(suite.aead.key_len()).map_err(|_| HistoryError::Version)?;
-    let expand = |label, len| derive(suite, secret, label, &[context], len).map_err(|_| HistoryError::Version);
+    let expand =
+        |label, len| derive(suite, secret, label, &[context], len).map_err(|_| HistoryError::Version);
     let key = expand("history key", len)?;
     let prefix = expand("history nonce", PREFIX)?;
     let prefix = <[u8; 7]>::try_from(prefix.expose()).map_err(|_| HistoryError::Version)?;

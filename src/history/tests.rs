@@ -47,7 +47,11 @@ fn reader(between: Between, offer: &Offer) -> HistoryReader {
 }
 
 /// What a file gave before it ended or was refused, and which of the two.
-fn read(mut reader: HistoryReader, sealed: &[u8], step: usize) -> (Vec<u8>, Result<HistoryRead, HistoryError>) {
+fn read(
+    mut reader: HistoryReader,
+    sealed: &[u8],
+    step: usize,
+) -> (Vec<u8>, Result<HistoryRead, HistoryError>) {
     let mut archive = Vec::new();
     for piece in sealed.chunks(step) {
         match reader.read(piece) {
@@ -126,7 +130,9 @@ fn chunks_swapped_repeated_dropped_or_behind_the_last_are_altered() {
     let (head, body) = sealed.split_at(HEADER_LEN);
     let chunks: Vec<&[u8]> = body.chunks(SEALED_CHUNK).collect();
     assert_eq!(chunks.len(), 4);
-    for order in [&[1, 0, 2, 3][..], &[0, 0, 1, 2, 3], &[0, 2, 3], &[0, 1, 2], &[1, 2, 3], &[0, 1, 2, 2], &[3]] {
+    for order in
+        [&[1, 0, 2, 3][..], &[0, 0, 1, 2, 3], &[0, 2, 3], &[0, 1, 2], &[1, 2, 3], &[0, 1, 2, 2], &[3]]
+    {
         let parts: Vec<&[u8]> = order.iter().map(|n| chunks[*n]).collect();
         let mixed = [head, &parts.concat()].concat();
         let (_, end) = read(reader(between(), &forged(&file, &mixed)), &mixed, 50_000);
@@ -178,7 +184,8 @@ fn a_suite_below_the_least_level_is_refused() {
 #[test]
 fn no_two_files_have_a_key_in_common() {
     let mut rng = chacha20::ChaCha20Rng::from_seed([2; 32]);
-    let mut made = || HistoryWriter::new(between(), &SUITE_HYBRID, &decisions(), &mut rng).unwrap().finish().unwrap();
+    let mut made =
+        || HistoryWriter::new(between(), &SUITE_HYBRID, &decisions(), &mut rng).unwrap().finish().unwrap();
     let (one, other) = (made(), made());
     assert!(!one.1.key.same(&other.1.key) && one.1.id != other.1.id && one.1 != other.1);
     assert!(!format!("{:?}", one.1).contains(&format!("{:?}", one.1.key.expose())));

@@ -20,7 +20,9 @@
 //! | [`conduct`] | convergence, replays, what an implementation may do by itself |
 //! | [`bounds`] | every number that limits something, with its reason |
 //! | [`errors`] | what is refused, and as what |
+//! | [`history`] | a sealed file with the past, for a new device |
 //! | [`agent`] | the requests to a key agent; local, needed only to share agents between implementations |
+//! | [`state`] | the records that are stored; local |
 //!
 //! # Roles
 //!
@@ -42,7 +44,9 @@ pub mod discovery;
 pub mod encoding;
 pub mod errors;
 pub mod handshake;
+pub mod history;
 pub mod identity;
 pub mod session;
 pub mod stanza;
+pub mod state;
 pub mod suites;

@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use xmpp_e2e::{
-    Command, Error, HistoryEnd, HistoryError, HistoryFile, HistoryOffer, Means, Misbehaviour, Misuse, Trust,
-};
+use xmpp_e2e::{Command, Error, HistoryEnd, HistoryError, HistoryFile, HistoryOffer, Means, Misuse, Trust};
 use xmpp_e2e_testkit::Peek;
 
 use super::*;
@@ -60,7 +58,10 @@ fn take(world: &mut World, device: usize, sealed: &[u8]) -> Vec<u8> {
 
 fn ended(world: &World, device: usize) -> Vec<HistoryEnd> {
     let events = &world.devices[device].record.events;
-    events.iter().filter_map(|event| if let Event::HistoryEnded { why, .. } = event { Some(*why) } else { None }).collect()
+    events
+        .iter()
+        .filter_map(|event| if let Event::HistoryEnded { why, .. } = event { Some(*why) } else { None })
+        .collect()
 }
 
 fn offers(world: &World, device: usize) -> usize {
@@ -102,7 +103,10 @@ fn c22_a_new_device_gets_the_past_and_what_was_decided() {
     offer(&mut world, ALICE, &file);
     let offered = open(&world, TABLET);
     assert_eq!(count(&world, TABLET, |event| *event == Event::HistoryOffered(offered[0].clone())), 1);
-    assert_eq!((offered[0].device, offered[0].given, &*offered[0].name), (id(&world, ALICE), false, "all of it"));
+    assert_eq!(
+        (offered[0].device, offered[0].given, &*offered[0].name),
+        (id(&world, ALICE), false, "all of it")
+    );
     assert_eq!((offered[0].size, offered[0].digest), (file.size(), file.digest()));
     assert_eq!(trust_in(&world, TABLET, BOB_JID), (Trust::FirstUse, Means::First));
     assert!(open(&world, ALICE)[0].given);
@@ -151,9 +155,7 @@ fn carol_is_unknown_to_the_tablet(seed: u64) -> World {
     world.run();
     let (sealed, file) = {
         let to = id(&world, tablet);
-        world.with(ALICE, |device, _, env| {
-            device.engine().seal_history(env, to).unwrap().finish().unwrap()
-        })
+        world.with(ALICE, |device, _, env| device.engine().seal_history(env, to).unwrap().finish().unwrap())
     };
     offer(&mut world, ALICE, &file);
     take(&mut world, tablet, &sealed);
@@ -176,12 +178,14 @@ fn c22_a_key_that_is_still_to_come_is_expected() {
 fn c22_another_key_than_the_one_expected_is_a_changed_one() {
     let tablet = 3;
     let mut world = carol_is_unknown_to_the_tablet(4);
-    // Somebody else as Carol, with the key that the server would have.
+    // The server puts somebody else in Carol's place.
     let mut other = World::new(99);
     other.add("carol@example.net/home");
     let agent = other.devices.remove(0).agent;
     world.devices.push(Device::with_agent("carol@example.net/evil", agent));
-    world.server.pep.clear();
+    for node in ["urn:xmpp:e2e:0:devices", "urn:xmpp:e2e:0:device"] {
+        world.server.set_items("carol@example.net", node, Vec::new());
+    }
     world.connect(4);
     world.run();
     assert_eq!(count(&world, tablet, |event| matches!(event, Event::KeyChanged { .. })), 1);
@@ -224,7 +228,9 @@ fn c22_only_for_live_devices_of_the_own_account() {
     }
     let (_, file) = seal(&mut world, ALICE, TABLET, b"archive");
     // Another device can neither offer it nor take it in its name; a name of two lines is none.
-    for (device, name, why) in [(TABLET, "x", Misuse::History), (BOB, "x", Misuse::History), (ALICE, "a\nb", Misuse::History)] {
+    for (device, name, why) in
+        [(TABLET, "x", Misuse::History), (BOB, "x", Misuse::History), (ALICE, "a\nb", Misuse::History)]
+    {
         let refused = world.with(device, |device, _, env| {
             let command = Command::OfferHistory { file: file.clone(), name };
             device.engine_mut().handle(env, Input::Command(command)).err()
@@ -342,7 +348,10 @@ fn c22_an_offer_expires_on_both_sides() {
     assert!(reader.is_some());
     world.advance(Duration::from_secs(7 * DAY + 60));
     assert_eq!((open(&world, ALICE), open(&world, TABLET)), (vec![], vec![]));
-    assert_eq!((ended(&world, ALICE), ended(&world, TABLET)), (vec![HistoryEnd::Expired], vec![HistoryEnd::Expired]));
+    assert_eq!(
+        (ended(&world, ALICE), ended(&world, TABLET)),
+        (vec![HistoryEnd::Expired], vec![HistoryEnd::Expired])
+    );
     assert!(world.devices[TABLET].engine().open_history(file.id()).unwrap().is_none());
 }
 
@@ -426,4 +435,37 @@ fn c22_a_file_read_twice_is_taken_once_and_by_its_reader_only() {
     }
     world.run();
     assert_eq!(ended(&world, ALICE), [HistoryEnd::Taken]);
+}
+
+/// The telephone knows a key of Bob's that the user has compared; the tablet has first seen another.
+#[test]
+fn c22_a_verified_key_that_differs_from_the_first_one_seen_alarms() {
+    let mut world = World::pair(16);
+    set_trust(&mut world, ALICE, BOB_JID, Trust::Verified);
+    let verified = key_of(&world, ALICE, BOB_JID);
+    world.disconnect(BOB);
+    for node in ["urn:xmpp:e2e:0:devices", "urn:xmpp:e2e:0:device"] {
+        world.server.set_items(BOB_JID, node, Vec::new());
+    }
+    let mut other = World::new(98);
+    other.add("bob@example.org/evil");
+    let agent = other.devices.remove(0).agent;
+    world.devices.push(Device::with_agent("bob@example.org/evil", agent));
+    let evil = TABLET;
+    let tablet = world.add("alice@example.com/tablet");
+    for device in [tablet, evil] {
+        world.connect(device);
+        world.run();
+    }
+    assert_ne!(key_of(&world, tablet, BOB_JID), verified);
+    let to = id(&world, tablet);
+    let (sealed, file) =
+        world.with(ALICE, |alice, _, env| alice.engine().seal_history(env, to).unwrap().finish().unwrap());
+    offer(&mut world, ALICE, &file);
+    take(&mut world, tablet, &sealed);
+    let changed = |event: &Event| matches!(event, Event::KeyChanged { digest, .. } if *digest == verified);
+    assert_eq!(count(&world, tablet, changed), 1);
+    world.say(tablet, BOB_JID, "not for mallory");
+    world.run();
+    assert_eq!(bodies(&world, evil), Vec::<&str>::new());
 }
