@@ -4,6 +4,7 @@
 
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "helpers of tests")]
 
+use std::ops::Range;
 use std::time::Duration;
 
 use xmpp_e2e::suite::{Level, Suites};
@@ -118,16 +119,16 @@ fn keys_used_twice(world: &World, records: &Records) -> (usize, usize) {
     (twice.count(), seen.len())
 }
 
-/// Each moment at which something can happen, and that nothing does.
-fn moments(count: u64, fate: Fate) -> impl Iterator<Item = At> {
-    (0..count).map(move |moment| Some((moment, fate))).chain([None])
+/// Each of these moments, and that nothing happens at any.
+fn moments(moments: Range<u64>, fate: Fate) -> impl Iterator<Item = At> {
+    moments.map(move |moment| Some((moment, fate))).chain([None])
 }
 
 fn faults(eager: bool, fate: Fate) {
     let mut wrong = Vec::new();
     for device in [World::ALICE, World::BOB] {
         let count = script(eager, device, None).devices[device].moments;
-        for moment in moments(count, fate) {
+        for moment in moments(0..count, fate) {
             recording::take();
             let world = script(eager, device, moment);
             let (twice, seen) = keys_used_twice(&world, &recording::take());
@@ -159,8 +160,9 @@ fn c19_nor_does_a_store_that_refuses_once() {
     faults(true, Fate::Refuse);
 }
 
-/// Alice's telephone gives her tablet the past, while Bob talks; one of them crashes, or its store refuses.
-fn move_in(device: usize, at: At) -> World {
+/// Alice's telephone gives her tablet the past, while Bob talks; one of them crashes, or its store refuses. And the first
+/// moment of the one at which that can be.
+fn move_in(device: usize, at: At) -> (World, u64) {
     let mut world = world(true);
     let tablet = world.add("alice@example.com/tablet");
     for device in [World::ALICE, World::BOB, tablet] {
@@ -172,10 +174,11 @@ fn move_in(device: usize, at: At) -> World {
     let key = bob(&world, World::ALICE).account_key.unwrap();
     let (trust, means) = (Trust::Verified, Means::Fingerprint);
     world.command(World::ALICE, Command::SetTrust { jid: BOB, key, trust, means });
+    let first = world.devices[device].moments;
     arm(&mut world.devices[device], at);
     // What the two programs have stored by themselves: the files made, and on the tablet the archive.
     let (mut files, mut archive) = (Vec::new(), None);
-    for round in 0..4 {
+    for round in 0..3 {
         say(&mut world, World::BOB, &format!("b{round}"));
         if archive.is_none() && world.devices[World::ALICE].engine().histories().unwrap().is_empty() {
             let to = world.devices[tablet].engine().device();
@@ -199,9 +202,14 @@ fn move_in(device: usize, at: At) -> World {
         }
         say(&mut world, World::ALICE, &format!("a{round}"));
         run(&mut world);
+        if archive.is_none() {
+            // The server gives the other device what a stream that broke had not taken; then it comes again.
+            world.advance(Duration::from_hours(2));
+            run(&mut world);
+        }
     }
     assert_eq!(archive, Some(Vec::new()));
-    world
+    (world, first)
 }
 
 fn bob(world: &World, device: usize) -> Contact {
@@ -211,16 +219,16 @@ fn bob(world: &World, device: usize) -> Contact {
 fn faults_moving_in(fate: Fate) {
     let mut wrong = Vec::new();
     for device in 0..3 {
-        let count = move_in(device, None).devices[device].moments;
-        for moment in moments(count, fate) {
+        let (world, first) = move_in(device, None);
+        for moment in moments(first..world.devices[device].moments, fate) {
             recording::take();
-            let world = move_in(device, moment);
+            let (world, _) = move_in(device, moment);
             let (twice, _) = keys_used_twice(&world, &recording::take());
             let open: usize =
                 world.devices.iter().map(|device| device.engine().histories().unwrap().len()).sum();
             let trust = bob(&world, 2).decision.trust;
             let found = (bodies(&world, World::ALICE), bodies(&world, World::BOB));
-            let expected = ("b0 b1 b2 b3 hello".to_owned(), "a0 a1 a2 a3".to_owned());
+            let expected = ("b0 b1 b2 hello".to_owned(), "a0 a1 a2".to_owned());
             if found != expected || twice > 0 || open > 0 || trust != Trust::Verified {
                 wrong
                     .push(format!("{device} at {moment:?}: {found:?} {twice} twice, {open} open, {trust:?}"));

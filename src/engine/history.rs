@@ -424,3 +424,6 @@ fn decisions(state: &State) -> Result<Decisions, Error> {
     }
     Ok(Decisions(all))
 }
+
+#[cfg(test)]
+mod tests;

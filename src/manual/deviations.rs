@@ -47,6 +47,8 @@
 //! | fetches: one for each account | eight at once, and those that a message waits for first | servers limit rates: five hundred requests at a log-in would time out |
 //! | keys that cannot be had | a server's silence is not taken for *none*: asked again, more and more rarely | a message to a contact whose server is slow or down for a while would fail |
 //! | publication | nodes are configured where the server's defaults do not do: access model, room for a record of each device | one common server keeps one item, another takes no such option with a publication |
+//! | a file of history is offered once | until it is answered, ever more rarely | a message that is lost would leave the user with a file nobody can open |
+//! | STREAM from the library | the same, over a suite's AEAD of 12 bytes nonce and 16 bytes tag | the library's lengths are fixed when it is compiled; a private suite of other lengths seals no files |
 //! | one session state for handshake and ratchet | the responder's first ratchet key is its signed prekey, the root step lazy | a step is made when something is sent, so no key is made for nothing |
 //! | an offer is the offerer's first thing in each chain | prepared after the root step of that chain | so the epoch of the message is the one before |
 //!

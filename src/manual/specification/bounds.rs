@@ -31,6 +31,8 @@
 //! | content, padded | 184,320 bytes | in base64 it leaves 16 KiB of a stanza |
 //! | stanza | 262,144 bytes | what the common servers take |
 //! | skipped keys for one message | 1,000 | a third of a millisecond of work; more than a server drops |
+//! | chunk of a file of history | 65,536 bytes | little to hold in memory, much for one tag |
+//! | message about a file of history | 512 bytes, its name 255 | a name as file systems have it |
 //! | clock tolerance | 1 day | time zones make up to 14 hours |
 //! | advert's life | 7 days, 8 taken | a stolen one could be shown for ever |
 //!
@@ -76,6 +78,8 @@
 //! | stanzas delivered and not taken | 10,000 | an application that takes none is broken; then each input fails as misuse |
 //! | names told of children that are not covered | 16 | enough to find who adds them |
 //! | acknowledged ids kept | 64 to 128 | so that an error finds its token |
+//! | decisions about keys in a file of history | 31 MB | one about each of the accounts remembered |
+//! | files of history with one device | 4 either way | one is needed; failed attempts must not stand in its way |
 //! | prekeys in a request to the agent | 128 | a store that ran empty |
 //!
 //! # Times
@@ -104,4 +108,6 @@
 //! | an iq or a presence waits for keys | 1 minute | who asked has given up by then |
 //! | an iq or a presence on its way | 1 day | it belongs to a stream |
 //! | a signed statement | 30 days | what lies in an offline store is read by then |
+//! | a file of history waits to be taken | 7 days | a new device is set up within days |
+//! | an offer of it without answer sent again | after 1 hour, doubled each time up to 1 day | what carries it can be lost |
 //! | a handshake because of misunderstanding | hourly for a device | no loop |

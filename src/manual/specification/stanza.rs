@@ -113,6 +113,7 @@
 //! | 1 | empty | nothing |
 //! | 2 | list version | `uint32`: the version of the sender's device list |
 //! | 3 | resend request | nothing |
+//! | 6 | history | `opaque<V>`: see [`history`](super::history) |
 //!
 //! An unknown kind or control type is refused as of an unknown version. Type 2 is sent when an account leaves; type 3 is
 //! read, has no effect, and in this version is never sent.
