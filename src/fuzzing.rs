@@ -186,19 +186,7 @@ pub fn decoders(data: &[u8]) {
         42 => key::<(BareJid, u32)>(bytes),
         43 => key::<SessionKey>(bytes),
         44 => statement(bytes),
-        46 => record::<History>(bytes),
-        47 => {
-            if let Ok(Some(message)) = HistoryMessage::decode(bytes) {
-                assert_eq!(*wire::encode_secret(&message), bytes);
-            }
-        }
-        48 => {
-            if let Ok(decisions) = Decisions::decode(bytes) {
-                let again = decisions.encode();
-                assert_eq!(again.split_at_checked(4).map(|(_, section)| section), Some(bytes));
-            }
-        }
-        49 => crate::history::read_any(bytes),
+        kind @ 46..=49 => history(kind, bytes),
         _ => {
             if let Ok(meaning) = PresenceMeaning::decode(bytes) {
                 assert_eq!(meaning.encode(), bytes);
@@ -283,6 +271,25 @@ fn statement(bytes: &[u8]) {
     if let Ok(content) = SignedTbs::decode(bytes) {
         assert_eq!(content.encode(), bytes);
         assert!(content.hashes().is_some() != content.opaque().is_some(), "covered in one form");
+    }
+}
+
+/// What concerns a file of history, and any bytes as one.
+fn history(kind: u8, bytes: &[u8]) {
+    match kind {
+        46 => record::<History>(bytes),
+        47 => {
+            if let Ok(Some(message)) = HistoryMessage::decode(bytes) {
+                assert_eq!(*wire::encode_secret(&message), bytes);
+            }
+        }
+        48 => {
+            if let Ok(decisions) = Decisions::decode(bytes) {
+                let again = decisions.encode();
+                assert_eq!(again.split_at_checked(4).map(|(_, section)| section), Some(bytes));
+            }
+        }
+        _ => crate::history::read_any(bytes),
     }
 }
 

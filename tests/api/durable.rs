@@ -124,7 +124,7 @@ fn c6_a_first_message_that_cannot_be_read_uses_up_no_prekey() {
     world.run();
     world.server.tamper = None;
     let stanza = held.take().remove(0);
-    let (head, rest) = stanza.split_once("0'>").unwrap();
+    let (start, rest) = stanza.split_once("0'>").unwrap();
     let (text, tail) = rest.split_once("</e>").unwrap();
     let bytes = STANDARD.decode(text).unwrap();
     // Private prekeys and one-time prekeys.
@@ -137,7 +137,7 @@ fn c6_a_first_message_that_cannot_be_read_uses_up_no_prekey() {
     for at in (9..bytes.len()).step_by(40).chain([bytes.len() - 1]) {
         let mut altered = bytes.clone();
         altered[at] ^= 1;
-        let altered = format!("{head}0'>{}</e>{tail}", STANDARD.encode(altered));
+        let altered = format!("{start}0'>{}</e>{tail}", STANDARD.encode(altered));
         assert!(world.server.inject("bob@example.org/desk", altered));
         world.run();
         refused += 1;

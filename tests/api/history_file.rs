@@ -198,8 +198,8 @@ fn c22_another_key_than_the_one_expected_is_a_changed_one() {
 #[test]
 fn c22_a_file_for_another_device_or_with_other_bytes_is_refused() {
     let mut world = three(5);
-    let (sealed, file) = seal(&mut world, ALICE, TABLET, &[1; 150_000]);
-    let (other, _) = seal(&mut world, ALICE, TABLET, &[1; 150_000]);
+    let (sealed, file) = seal(&mut world, ALICE, TABLET, &vec![1; 150_000]);
+    let (other, _) = seal(&mut world, ALICE, TABLET, &vec![1; 150_000]);
     offer(&mut world, ALICE, &file);
     let reader = || world.devices[TABLET].engine().open_history(file.id()).unwrap().unwrap();
     assert_eq!(reader().read(&other).unwrap_err(), HistoryError::WrongFile);
