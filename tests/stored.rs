@@ -222,9 +222,9 @@ fn c20_an_engine_goes_on_from_what_was_stored() {
         rng,
         Input::Outgoing { stanza: &stanza, token: Token(999), need: ENCRYPTED },
     );
-    let sent = effects.iter().find_map(|effect| match effect {
-        Effect::Send { token: Some(Token(999)), stanza, .. } => Some(stanza.as_str().to_owned()),
-        _ => None,
+    let sent = effects.iter().find_map(|effect| {
+        let Effect::Send { token: Some(Token(999)), stanza, .. } = effect else { return None };
+        Some(stanza.as_str().to_owned())
     });
     let sent = sent.unwrap().replacen("<message ", &format!("<message from='{}' ", alice.jid), 1);
     let effects = bob.handle(&mut desk, rng, Input::Received(&sent));
