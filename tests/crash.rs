@@ -4,6 +4,7 @@
 
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "helpers of tests")]
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -35,11 +36,10 @@ type At = Option<(u64, Fate)>;
 
 fn arm(device: &mut Device, at: At) {
     if let Some((number, fate)) = at {
-        device.fault = Some(Box::new(move |now, moment| match fate {
+        device.fault = Some(Box::new(move |now, moment| {
             // Only a store can refuse.
-            Fate::Refuse if moment != Moment::BeforeStore => Fate::GoOn,
-            fate if now == number => fate,
-            _ => Fate::GoOn,
+            let here = now == number && (fate != Fate::Refuse || moment == Moment::BeforeStore);
+            if here { fate } else { Fate::GoOn }
         }));
     }
 }
@@ -202,7 +202,7 @@ fn move_in(device: usize, at: At) -> (World, u64) {
         }
         say(&mut world, World::ALICE, &format!("a{round}"));
         run(&mut world);
-        if archive.is_none() {
+        if archive.is_none() || !world.devices[World::ALICE].engine().histories().unwrap().is_empty() {
             // The server gives the other device what a stream that broke had not taken; then it comes again.
             world.advance(Duration::from_hours(2));
             run(&mut world);
@@ -227,8 +227,16 @@ fn faults_moving_in(fate: Fate) {
             let open: usize =
                 world.devices.iter().map(|device| device.engine().histories().unwrap().len()).sum();
             let trust = bob(&world, 2).decision.trust;
-            let found = (bodies(&world, World::ALICE), bodies(&world, World::BOB));
-            let expected = ("b0 b1 b2 hello".to_owned(), "a0 a1 a2".to_owned());
+            // For the same reason one of Alice's two devices may lack a message; none has it twice.
+            let alice = [bodies(&world, World::ALICE), bodies(&world, 2)];
+            let all: BTreeSet<&str> = alice.iter().flat_map(|bodies| bodies.split(' ')).collect();
+            let once = alice.iter().all(|bodies| {
+                let each: BTreeSet<&str> = bodies.split(' ').collect();
+                each.len() == bodies.split(' ').count()
+            });
+            let came = all.iter().filter(|body| body.starts_with('b')).count();
+            let (found, expected) =
+                ((came, once, bodies(&world, World::BOB)), (3, true, "a0 a1 a2".to_owned()));
             if found != expected || twice > 0 || open > 0 || trust != Trust::Verified {
                 wrong
                     .push(format!("{device} at {moment:?}: {found:?} {twice} twice, {open} open, {trust:?}"));
