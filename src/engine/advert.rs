@@ -16,7 +16,7 @@ use crate::wire::{from_base64, to_base64};
 const MAX_RESOURCES: usize = 16;
 
 /// Accounts remembered; more than any roster has. Beyond it adverts of new ones are refused.
-pub(super) const MAX_CONTACTS: usize = 10_000;
+pub(crate) const MAX_CONTACTS: usize = 10_000;
 
 /// Unverified adverts kept for one account (the design's bound for strangers).
 const MAX_PENDING: usize = 8;

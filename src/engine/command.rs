@@ -29,9 +29,11 @@ impl Draft<'_> {
                 self.confirm_verification(&parse(jid)?, *run, *same)
             }
             Command::CatchUp { active } => self.set_catch_up(*active),
+            Command::DropHistory { id } => self.drop_history(*id),
             Command::Forget { jid } => self.forget(&parse(jid)?),
             Command::Heal { jid } => self.heal(&parse(jid)?),
             Command::Leave => self.leave(),
+            Command::OfferHistory { file, name } => self.offer_history(file, name),
             Command::Restored => self.restored(),
             Command::Scanned(code) => self.scanned(code),
             Command::SetPolicy { jid, policy } => self.set_policy(&parse(jid)?, *policy),
@@ -42,6 +44,7 @@ impl Draft<'_> {
             Command::StartVerification { jid, device } => {
                 self.start_verification(&parse(jid)?, *device, None)
             }
+            Command::TakeHistory(read) => self.take_history(read),
         }
     }
 
@@ -108,7 +111,7 @@ impl Draft<'_> {
             let (friend, policy) = (contact.friend, contact.policy);
             self.end_run(jid, VerificationFault::KeyChanged, false)?;
             self.drop_devices(jid)?;
-            self.state.histories.remove(jid);
+            self.state.past_decisions.remove(jid);
             self.state.contacts.put(jid.clone(), Contact { friend, policy, ..Contact::default() });
         }
         Ok(())

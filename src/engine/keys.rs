@@ -10,7 +10,7 @@ use crate::identity::{AccountKey, DeviceCertificate, DeviceList, DeviceRecord, D
 use crate::jid::BareJid;
 use crate::presence::AdvertIn;
 use crate::step::Event;
-use crate::trust::{Means, Trust};
+use crate::trust::{Decision, Means, Trust};
 use crate::wire::Bytes;
 
 /// Two copies of a device that both run would else start anew without end, each because of the other.
@@ -173,7 +173,10 @@ impl Draft<'_> {
             }
             None => {
                 let expected = contact.and_then(|contact| contact.expected);
-                if expected.is_some_and(|expected| expected != digest) {
+                let other = |(expected, decision): (Digest, Decision)| {
+                    expected != digest && decision.trust == Trust::Verified
+                };
+                if expected.is_some_and(other) {
                     let known = contact.map(|contact| [contact.other_key, contact.former_key]);
                     if known.is_some_and(|known| known.contains(&Some(digest))) {
                         self.reject(Some(jid), Misbehaviour::WrongSubject);
@@ -189,8 +192,10 @@ impl Draft<'_> {
                 if let (Some(_), Some(wrong)) = (expected, contact.other_key.take()) {
                     contact.former_key = Some(wrong);
                 }
-                match expected {
-                    Some(_) => self.decide_trust(jid, &digest, Trust::Verified, Means::Code)?,
+                match expected.filter(|(expected, _)| *expected == digest) {
+                    Some((_, decision)) => {
+                        self.decide_trust(jid, &digest, decision.trust, decision.means)?;
+                    }
                     None => _ = self.replace_decision(jid, Trust::FirstUse, Means::First)?,
                 }
                 Ok(true)

@@ -246,6 +246,7 @@ impl Draft<'_> {
         }
         self.store_session(jid, device, session);
         self.make_live(jid, device, id, opening.counter)?;
+        self.offer_histories(jid, device)?;
         let asked = self.ask_again(jid, device)?;
         if opening.announce && !asked {
             self.send_empty(jid, device)?;

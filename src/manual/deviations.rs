@@ -59,6 +59,8 @@
 //! | publication | nodes are configured where the server's defaults do not do: access model, room for a record of each device | one common server keeps one item, another takes no such option with a publication |
 //! | three comparisons of keys an hour | whoever begins them, together | each is one guess for whoever is in between, either way round |
 //! | a comparison that the user has found false | the trust stays as it was | people mishear; the event says what it may mean, and the user decides |
+//! | a file of history is offered once | until it is answered, ever more rarely | a message that is lost would leave the user with a file nobody can open |
+//! | STREAM from the library | the same, over a suite's AEAD of 12 bytes nonce and 16 bytes tag | the library's lengths are fixed when it is compiled; a private suite of other lengths seals no files |
 //! | one session state for handshake and ratchet | the responder's first ratchet key is its signed prekey, the root step lazy | a step is made when something is sent, so no key is made for nothing |
 //! | an offer is the offerer's first thing in each chain | prepared after the root step of that chain | so the epoch of the message is the one before |
 //!

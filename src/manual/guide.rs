@@ -276,6 +276,33 @@
 //! *first*. The engine then drops what must not be used again and opens new sessions. Messages that were under
 //! way are lost to this device. Without that command the state may repeat keys; suite 0x0003 limits the harm.
 //!
+//! # History for a new device
+//!
+//! A new device reads nothing that was sent before it was there. An old one can give it the past: a sealed file with the
+//! client's archive, in a form of the client's own, and with what the user has decided about contacts' keys.
+//!
+//! | on the old device | on the new device |
+//! |---|---|
+//! | `Engine::seal_history(env, device)` gives a `HistoryWriter` | |
+//! | `write` piece by piece, then `finish`: each gives bytes of the file | |
+//! | move the file: a cable, a stick, HTTP upload | |
+//! | `Command::OfferHistory { file, name }` with what `finish` gave | `Event::HistoryOffered` |
+//! | | with the file: `Engine::open_history(id)` gives a `HistoryReader` |
+//! | | `read` piece by piece, then `finish`: each gives bytes of the archive |
+//! | `Event::HistoryEnded` | store the archive, then `Command::TakeHistory` with what `finish` gave |
+//!
+//! Only the device named can open the file. Nothing is given out that is not authentic; that it is *whole* only `finish`
+//! says, so do not show the archive as complete before. If sealing stops halfway, begin a new file; a reader that stops
+//! begins again. Neither needs memory for the whole.
+//!
+//! An offer outlives restarts and lost messages, and ends after seven days, or when either side hands in
+//! `Command::DropHistory`. `Engine::histories` lists what is open; look at it after a restart, for events are not repeated.
+//! A name is what the other device was told: show it, and do not make a path of it.
+//!
+//! `TakeHistory` never overwrites what the user has decided on the new device. A contact whose key is verified on the old
+//! device and who has first shown another one on the new raises `Event::KeyChanged`. Ask the user on both devices, before:
+//! who holds the new one gets all the past. Delete the file when it is taken: until then it is as secret as its key.
+//!
 //! # Time
 //!
 //! `Env::now` is the wall clock. If it goes back, the engine takes it as standing still. A clock that is wrong

@@ -61,6 +61,10 @@
 //! Adverts and records are public: devices and their number, their suites, rough times of use. An advert in
 //! a presence, a stranger's too, makes this device ask for the keys, which tells that it is online, and where.
 //!
+//! **A file of history** is the past in one piece. Its key stands in the stores of both devices until it is taken, a week
+//! at most: who steals one of them in that time, and the file, reads it all. A device that is added to the account by
+//! somebody else gets no file unless the user seals one for it.
+//!
 //! **Deniability** ends where something is signed: adverts, certificates, records, lists, each presence where
 //! that is switched on, and the stanzas and items that are to be signed. The key agent can log.
 //!

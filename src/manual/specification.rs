@@ -22,7 +22,9 @@
 //! | [`recovery`] | how what could not be read is asked for, and sent again |
 //! | [`bounds`] | every number that limits something, with its reason |
 //! | [`errors`] | what is refused, and as what |
+//! | [`history`] | a sealed file with the past, for a new device |
 //! | [`agent`] | the requests to a key agent; local, needed only to share agents between implementations |
+//! | [`state`] | the records that are stored; local |
 //!
 //! # Roles
 //!
@@ -44,9 +46,11 @@ pub mod discovery;
 pub mod encoding;
 pub mod errors;
 pub mod handshake;
+pub mod history;
 pub mod identity;
 pub mod recovery;
 pub mod session;
 pub mod stanza;
+pub mod state;
 pub mod suites;
 pub mod verification;

@@ -16,6 +16,7 @@ mod crowd;
 mod devices;
 mod durable;
 mod foreign;
+mod history_file;
 mod iqs;
 mod loading;
 mod needs;

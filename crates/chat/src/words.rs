@@ -1,7 +1,8 @@
 //! What happened, in words that a person understands.
 
 use xmpp_e2e_client::xmpp_e2e::{
-    BareJid, Coverage, Event, Outlook, PublishFault, Reason, SendError, Trust, Unreadable, Waiting,
+    BareJid, Coverage, Event, HistoryEnd, Outlook, PublishFault, Reason, SendError, Trust, Unreadable,
+    Waiting,
 };
 use xmpp_e2e_sqlite::Error as StoreError;
 
@@ -173,6 +174,13 @@ pub fn security(event: &Event) -> Said {
             Some(peer),
             "The server does not give out the newest list of the devices of {}. A device that was lost or stolen may still be on the list known here.",
         ),
+        Event::HistoryEnded { why, .. } => say(Info, "history-ended", None, history(*why)),
+        Event::HistoryOffered(_) => say(
+            Info,
+            "history-offered",
+            None,
+            "Another device of this account has made a file with the past messages for this one.",
+        ),
         Event::Retired => say(
             Warning,
             "retired",
@@ -200,6 +208,18 @@ pub fn security(event: &Event) -> Said {
         ),
         Event::Rejected { peer, reason, recoverable, .. } => rejected(peer.as_ref(), *reason, *recoverable),
         _ => say(Note, "other", None, "Something happened that this program has no words for."),
+    }
+}
+
+fn history(why: HistoryEnd) -> &'static str {
+    match why {
+        HistoryEnd::Taken => "The other device has read the file with the past messages.",
+        HistoryEnd::Dropped => "The other device does not want the file with the past messages any more.",
+        HistoryEnd::Expired => "Nobody has read the file with the past messages in time. Make a new one.",
+        HistoryEnd::Replaced => {
+            "There are newer files with the past messages. The oldest cannot be read any more."
+        }
+        _ => "The file with the past messages cannot be read any more.",
     }
 }
 

@@ -32,6 +32,8 @@
 //! | content, padded | 184,320 bytes | in base64 it leaves 16 KiB of a stanza |
 //! | stanza | 262,144 bytes | what the common servers take |
 //! | skipped keys for one message | 1,000 | a third of a millisecond of work; more than a server drops |
+//! | chunk of a file of history | 65,536 bytes | little to hold in memory, much for one tag |
+//! | message about a file of history | 512 bytes, its name 255 | a name as file systems have it |
 //! | clock tolerance | 1 day | time zones make up to 14 hours |
 //! | advert's life | 7 days, 8 taken | a stolen one could be shown for ever |
 //!
@@ -82,6 +84,8 @@
 //! | past decisions about the keys of a contact | 16 | a key every few months, each decided about twice |
 //! | codes scanned of accounts that have shown no key | 256 | who scans a room full of people has fewer; the oldest goes |
 //! | URI of a code | 9,469 bytes | a JID with every byte escaped |
+//! | decisions about keys in a file of history | 31 MB | one about each of the accounts remembered |
+//! | files of history with one device | 4 either way | one is needed; failed attempts must not stand in its way |
 //! | prekeys in a request to the agent | 128 | a store that ran empty |
 //! | messages kept to be sent again | 100 for a contact, 1 MiB in all, 7 days; configurable | more than is written before somebody notices |
 //! | messages sent again at one request | 100, the newest | the same |
@@ -119,6 +123,8 @@
 //! | an iq or a presence waits for keys | 1 minute | who asked has given up by then |
 //! | an iq or a presence on its way | 1 day | it belongs to a stream |
 //! | a signed statement | 30 days | what lies in an offline store is read by then |
+//! | a file of history waits to be taken | 7 days | a new device is set up within days |
+//! | an offer of it without answer sent again | after 1 hour, doubled each time up to 1 day | what carries it can be lost |
 //! | a handshake because of misunderstanding | hourly for a device | no loop |
 //! | a handshake because of something unreadable | 5 seconds later, hourly for a device | what was overtaken comes first |
 //! | what could not be read forgotten | 8 days | nobody keeps it longer by default |

@@ -114,6 +114,7 @@
 //! | 2 | list version | `uint32`: the version of the sender's device list |
 //! | 3 | sending again | a request, or a message, as [`recovery`](super::recovery) has it |
 //! | 4 | verification | `opaque<V>`: see [`verification`](super::verification) |
+//! | 6 | history | `opaque<V>`: see [`history`](super::history) |
 //!
 //! An unknown kind or control type is refused as of an unknown version. Type 2 is sent when an account leaves.
 //!

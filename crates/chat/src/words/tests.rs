@@ -62,6 +62,8 @@ fn events() -> Vec<Event> {
         PublishFault::NoAnswer,
     ];
     all.extend(faults.map(|why| Event::PublishFailed { why }));
+    let ends = [HistoryEnd::Dropped, HistoryEnd::Expired, HistoryEnd::Replaced, HistoryEnd::Taken];
+    all.extend(ends.map(|why| Event::HistoryEnded { id: [1; 16], device, why }));
     let unreadable = [
         Unreadable::Bounced,
         Unreadable::NotForThisDevice,
