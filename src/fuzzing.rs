@@ -188,13 +188,13 @@ pub fn decoders(data: &[u8]) {
         42 => key::<(BareJid, u32)>(bytes),
         43 => key::<SessionKey>(bytes),
         44 => statement(bytes),
-        kind @ 46..=49 => history(kind, bytes),
         45 => {
             if let Ok(meaning) = PresenceMeaning::decode(bytes) {
                 assert_eq!(meaning.encode(), bytes);
             }
         }
-        46 => {
+        kind @ 46..=49 => history(kind, bytes),
+        50 => {
             if let Ok(message) = verify::Message::decode(bytes) {
                 assert_eq!(message.encode(), bytes);
             }
