@@ -206,10 +206,11 @@ fn another_message_in_the_place_of_one_is_noticed() {
     let body = pair.say(0, b"one");
     let mut other = body.clone();
     *other.last_mut().unwrap() ^= 1;
+    let next = pair.seal(0, b"next");
     let session = &pair.devices[1].session;
     assert!(!session.is_another(&SUITE_CLASSICAL, &body));
     assert!(session.is_another(&SUITE_CLASSICAL, &other));
-    assert!(!session.is_another(&SUITE_CLASSICAL, &pair.seal(0, b"next")));
+    assert!(!session.is_another(&SUITE_CLASSICAL, &next));
 }
 
 #[test]
