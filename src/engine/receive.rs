@@ -404,7 +404,7 @@ impl Draft<'_> {
         }
         let before = session.clone();
         let mut opened = session.open(suite, self.now, &bound, message.part.body, &mut skipped)?;
-        opened.expired_chains = session.keep_chains(&before, opened.expired_chains);
+        opened.expired_chains = session.keep_chains(&before, &opened.expired_chains);
         opened.excess = session.unread().saturating_sub(crate::session::MAX_STORED);
         Ok(opened)
     }

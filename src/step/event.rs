@@ -45,7 +45,7 @@ pub enum Event {
     /// is a copy of this device that runs too, or this state was put back from a backup without
     /// [`Command::Restored`](crate::Command::Restored). The engine goes on as if that had been said.
     Cloned,
-    /// A message under another encryption, such as OMEMO or OpenPGP. It follows as `Pass`: a body beside it is what
+    /// A message under another encryption, such as OMEMO or `OpenPGP`. It follows as `Pass`: a body beside it is what
     /// anybody on the way may have written.
     Foreign {
         /// The account that it claims to be from.
