@@ -92,6 +92,11 @@ impl AgentIdentity {
         self.account.digest()
     }
 
+    /// Whether the account key is there, so that devices can be certified.
+    pub(crate) fn has_account_key(&self) -> bool {
+        true
+    }
+
     pub(crate) fn account(&self) -> &AccountKey {
         &self.account
     }

@@ -7,6 +7,7 @@ mod asks;
 mod command;
 mod control;
 mod deliver;
+mod devices;
 mod draft;
 mod fetch;
 mod forwarded;
@@ -46,7 +47,7 @@ use crate::suite::{Level, Suites};
 use crate::trust::{Means, Trust};
 
 use draft::Draft;
-pub use query::{Contact, Outlook, Pending};
+pub use query::{Contact, Outlook, OwnDevice, Pending};
 use state::State;
 pub use statement::Item;
 
@@ -206,6 +207,14 @@ pub enum Command<'a> {
     },
     /// The state was restored from a backup: sending chains are abandoned and prekeys replaced.
     Restored,
+    /// Retires a device of the own account: it is lost, or no longer used. The list that says so is signed anew, and
+    /// contacts and own devices take nothing from it any more. Of this device itself: it alone leaves, and keeps
+    /// nothing; if it is the last one, [`Leave`](Self::Leave) tells contacts more. Needs the account key; without it
+    /// [`Event::AgentFailed`](crate::Event::AgentFailed) follows.
+    RetireDevice {
+        /// The device, as [`Engine::own_devices`] has it.
+        device: u32,
+    },
 }
 
 /// The protocol engine of one device of one account.

@@ -164,6 +164,9 @@ pub enum Misuse {
     /// Consent to clear text for another account than the stanza's.
     #[error("consent for another account")]
     Consent,
+    /// A device that the own account's list does not hold.
+    #[error("not a device of the own account")]
+    Device,
     /// A key to accept that the contact has not shown.
     #[error("not the changed key")]
     Key,

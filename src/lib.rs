@@ -232,7 +232,7 @@ pub use agent::{
     LegLabel, LocalAgent, MAX_PREKEYS, Operation, Role, SignAdvert, SignDeviceList, SignPrekeys, SignRecord,
     SignStanza,
 };
-pub use engine::{Command, Config, Contact, Engine, Input, Item, Outlook, Pending, Subscription};
+pub use engine::{Command, Config, Contact, Engine, Input, Item, Outlook, OwnDevice, Pending, Subscription};
 pub use env::{Env, Timestamp};
 pub use error::{Error, Malformed, Misbehaviour, Misuse, Reason, Unreadable};
 pub use jid::{BareJid, InvalidJid};

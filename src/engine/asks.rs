@@ -76,11 +76,7 @@ impl Draft<'_> {
                 let Ok(list) = DeviceList::issue(tbs, signature, key, suites) else {
                     return Ok(false);
                 };
-                let jid = self.own()?.jid.clone();
-                self.store_list(&jid, &list)?;
-                self.own_mut()?.list_published = false;
-                self.publish_anew(false)?;
-                Ok(true)
+                self.list_signed(&list)
             }
             (Purpose::Record, Answer::Signature(signature)) => {
                 let Ok(record) = DeviceRecord::issue(tbs, signature, suites) else {

@@ -9,7 +9,7 @@ use crate::error::Misuse;
 use crate::identity::{DeviceList, DeviceState, ListTbs};
 use crate::jid::BareJid;
 use crate::presence::AdvertTbs;
-use crate::step::{SendError, Token};
+use crate::step::{Event, SendError, Token};
 use crate::trust::{Decision, Means, Trust};
 use crate::wire::Bytes;
 
@@ -24,6 +24,7 @@ impl Draft<'_> {
             Command::Heal { jid } => self.heal(&parse(jid)?),
             Command::Leave => self.leave(),
             Command::Restored => self.restored(),
+            Command::RetireDevice { device } => self.retire_device(*device),
             Command::SetTrust { jid, key, trust, means } => {
                 let jid = parse(jid)?;
                 let shown = self.contact(&jid)?.and_then(|contact| contact.account_key);
@@ -183,18 +184,31 @@ impl Draft<'_> {
 
     /// The tombstone is signed: publish it, and forget the rest.
     pub(super) fn tombstone_signed(&mut self, list: &DeviceList) -> Done {
-        let payload = pep::publish(pep::NODE_DEVICES, pep::ITEM_DEVICES, "devices", list.bytes(), true);
-        let device = self.own()?.device.to_string();
-        self.request("", Query::Publication, "set", &payload)?;
-        self.request("", Query::Publication, "set", &pep::retract(pep::NODE_DEVICE, &device))?;
-        // After this nothing tells the contacts to look.
-        self.announce_list(list.version())?;
+        self.publish_farewell(list)?;
         let own = self.own()?;
         if own.connected && own.advert_list == list.version() && !own.presence.is_empty() {
             let presence = self.presence_with_advert()?;
             self.send(presence, None)?;
         }
         self.left()
+    }
+
+    /// This device alone is retired, as its list says: the others look after the account.
+    pub(super) fn device_left(&mut self, list: &DeviceList) -> Done {
+        self.own_mut()?.left = true;
+        self.notify(Event::Retired);
+        self.publish_farewell(list)?;
+        self.left()
+    }
+
+    /// Publishes a list without this device, takes its record back, and tells those there is a session with.
+    fn publish_farewell(&mut self, list: &DeviceList) -> Done {
+        let payload = pep::publish(pep::NODE_DEVICES, pep::ITEM_DEVICES, "devices", list.bytes(), true);
+        let device = self.own()?.device.to_string();
+        self.request("", Query::Publication, "set", &payload)?;
+        self.request("", Query::Publication, "set", &pep::retract(pep::NODE_DEVICE, &device))?;
+        // After this nothing tells the contacts to look.
+        self.announce_list(list.version())
     }
 
     fn left(&mut self) -> Done {

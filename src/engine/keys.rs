@@ -3,6 +3,7 @@
 use crate::engine::draft::{Done, Draft};
 use crate::engine::records::{Contact, Device};
 use crate::engine::seen::Seen;
+use crate::env::Timestamp;
 use crate::error::{Error, Misbehaviour, Misuse, Reason};
 use crate::identity::{AccountKey, DeviceCertificate, DeviceList, DeviceRecord, Digest, TOLERANCE};
 use crate::jid::BareJid;
@@ -90,6 +91,9 @@ impl Draft<'_> {
             refused_until: 0,
             too_far: 0,
             statements: Seen::default(),
+            last_seen: Timestamp::default(),
+            name: String::new(),
+            named: false,
         };
         self.state.devices.put((jid.clone(), device), new);
         Ok(())
@@ -181,11 +185,12 @@ impl Draft<'_> {
                 return Ok(Err(reason));
             }
             self.own_mut()?.list_published = false;
-            if reason != Misbehaviour::Equivocation.into() {
+            if list.version() < known.version() || known.is_tombstone() {
                 // What the server has is older than ours, which is published again.
                 return Ok(Err(reason));
             }
-            // Two devices of one's own made the same version at once: this one is added to the other's.
+            // Two devices of one's own made a version at once: what only ours says is added to the other's.
+            self.amend_after(&known, &list)?;
         }
         self.store_list(jid, &list)?;
         let contact = self.contact_mut(jid)?;

@@ -12,8 +12,7 @@ use crate::engine::records::{OneTime, OwnKey, OwnPrekeys, Purpose};
 use crate::env::Timestamp;
 use crate::error::{Error, Misuse};
 use crate::identity::{
-    CertificateTbs, DeviceCertificate, DeviceEntry, DeviceList, DeviceRecord, DeviceState, ListTbs,
-    MAX_DEVICES, Prekey, PrekeyKind, PrekeyTbs, PublicKey, RecordTbs, digest, spelled,
+    CertificateTbs, DeviceCertificate, DeviceList, DeviceRecord, Prekey, PrekeyKind, PrekeyTbs, PublicKey, RecordTbs, digest, spelled,
 };
 use crate::jid::{Address, BareJid};
 use crate::presence::{AdvertTbs, PresenceMeaning};
@@ -191,6 +190,7 @@ impl Draft<'_> {
         self.settle_record(&certificate)?;
         self.settle_one_time(&certificate)?;
         self.settle_publication()?;
+        self.settle_announcement(&account)?;
         self.settle_advert(&account)?;
         self.settle_presence()
     }
@@ -221,36 +221,6 @@ impl Draft<'_> {
             self.ask_once(Purpose::Certificate, || operation(Operation::certify_device(tbs.encode())))?;
         }
         Ok(certificate)
-    }
-
-    fn settle_list(&mut self, account: &BareJid, certificate: &DeviceCertificate) -> Done {
-        let list = self.list_of(account)?;
-        let current = list.as_ref().is_some_and(|list| list.accepts(certificate).is_ok());
-        if current || list.is_none() && self.own()?.list_refused {
-            return Ok(());
-        }
-        let entry =
-            list.iter().flat_map(DeviceList::entries).find(|entry| entry.device == certificate.device());
-        if entry.is_some_and(|entry| entry.state == DeviceState::Retired) {
-            // Another device of the account has retired this one; a retired device lives no more.
-            self.own_mut()?.left = true;
-            self.notify(Event::Retired);
-            return Ok(());
-        }
-        let lowest_serial = entry.map_or(1, |entry| entry.lowest_serial);
-        if entry.is_none() && list.as_ref().is_some_and(|list| list.entries().len() >= MAX_DEVICES) {
-            self.notify(Event::TooManyDevices);
-            return Ok(());
-        }
-        let (device, key) = (certificate.device(), certificate.account().clone());
-        let jid = account.clone();
-        self.ask_once(Purpose::List, || {
-            let mut entries = list.as_ref().map_or_else(Vec::new, |list| list.entries().to_vec());
-            entries.retain(|entry| entry.device != device);
-            entries.push(DeviceEntry { device, lowest_serial, state: DeviceState::Live });
-            let version = list.as_ref().map_or(0, DeviceList::version).saturating_add(1);
-            operation(Operation::sign_device_list(ListTbs::new(&jid, &key, version, entries, false).encode()))
-        })
     }
 
     fn settle_record(&mut self, certificate: &DeviceCertificate) -> Done {

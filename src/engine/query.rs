@@ -2,7 +2,9 @@
 
 use crate::engine::Engine;
 use crate::engine::records::Contact as ContactRecord;
+use crate::env::Timestamp;
 use crate::error::{Error, Misuse};
+use crate::identity::{DeviceCertificate, DeviceList};
 use crate::jid::BareJid;
 use crate::secret::Secret;
 use crate::step::{Authentication, Form, Need, SendError, Token};
@@ -42,6 +44,24 @@ pub struct Contact {
     pub left: bool,
     /// Its devices known here.
     pub devices: Vec<u32>,
+}
+
+/// A device of the own account.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct OwnDevice {
+    /// Its number.
+    pub device: u32,
+    /// The name that its user has given it, if it has told it to this one.
+    pub name: Option<String>,
+    /// Whether it is this device.
+    pub this: bool,
+    /// Whether it is in use; else it is retired.
+    pub live: bool,
+    /// Until when it is certified, as far as that is known: after that nobody takes anything from it.
+    pub expires: Option<Timestamp>,
+    /// The day on which it was last heard of. One that has been silent for a year should be retired.
+    pub last_seen: Option<Timestamp>,
 }
 
 /// A stanza handed in that has not gone out, or is not acknowledged.
@@ -103,13 +123,39 @@ impl Engine {
         })
     }
 
-    /// The live devices of the own account, this one among them, by the device list.
+    /// The devices of the own account, this one among them, as the device list has them.
     ///
     /// # Errors
     /// [`Error::NotLoaded`].
-    pub fn own_devices(&self) -> Result<Vec<u32>, Error> {
+    pub fn own_devices(&self) -> Result<Vec<OwnDevice>, Error> {
         let Some(own) = self.state.own.get(&())? else { return Ok(Vec::new()) };
-        Ok(self.state.contacts.get(&own.jid)?.map_or_else(Vec::new, |contact| contact.live.clone()))
+        let Some(contact) = self.state.contacts.get(&own.jid)?.filter(|own| !own.list.as_slice().is_empty())
+        else {
+            return Ok(Vec::new());
+        };
+        let list = DeviceList::from_store(contact.list.as_slice()).map_err(|_| Misuse::Record)?;
+        let mut out = Vec::new();
+        for entry in list.entries() {
+            let this = entry.device == own.device;
+            let known = self.state.devices.get(&(own.jid.clone(), entry.device))?;
+            let name = if this { Some(&own.name) } else { known.map(|known| &known.name) };
+            let certificate = if this { Some(&own.certificate) } else { known.map(|known| &known.certificate) };
+            let certificate = certificate.filter(|certificate| !certificate.as_slice().is_empty());
+            let expires = certificate
+                .map(|certificate| DeviceCertificate::from_store(certificate.as_slice()))
+                .transpose()
+                .map_err(|_| Misuse::Record)?
+                .map(|certificate| certificate.not_after());
+            out.push(OwnDevice {
+                device: entry.device,
+                name: name.filter(|name| !name.is_empty()).cloned(),
+                this,
+                live: list.is_live(entry.device) && !list.is_tombstone(),
+                expires,
+                last_seen: known.map(|known| known.last_seen).filter(|at| *at != Timestamp::default()),
+            });
+        }
+        Ok(out)
     }
 
     /// What is known of an account; `None` if nothing.

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use crate::engine::publish::Publishing;
 use crate::engine::seen::Seen;
 use crate::env::Timestamp;
-use crate::identity::Digest;
+use crate::identity::{DeviceEntry, Digest};
 use crate::jid::BareJid;
 use crate::secret::Secret;
 use crate::session::{Session, SkippedBlock};
@@ -121,6 +121,17 @@ pub(crate) struct Own {
     /// Whether the node of the records has been configured to keep one for each device.
     #[tls_codec(with = "crate::wire::flag")]
     pub(crate) room_made: bool,
+    /// What the next version of the list is to say besides: devices that were retired or taken in here, and what a list
+    /// made elsewhere at the same time lacks.
+    pub(crate) amends: Vec<DeviceEntry>,
+    /// The name that the user has given this device; empty if none.
+    #[tls_codec(with = "crate::wire::text")]
+    pub(crate) name: String,
+    /// Whether it has been told that the list has no room.
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) list_full: bool,
+    /// The version of the list that the devices with a session have been told of.
+    pub(crate) announced: u32,
     /// What an iq is under way for.
     pub(crate) publishing: Option<Publishing>,
     /// What is wrong, as it was told; how often in a row; and when it is tried again.
@@ -362,6 +373,15 @@ pub(crate) struct Device {
     pub(crate) too_far: u8,
     /// The statements of its signature that have come.
     pub(crate) statements: Seen,
+    /// Of another device of the own account: when it was last heard of, to the day.
+    #[tls_codec(with = "crate::wire::time")]
+    pub(crate) last_seen: Timestamp,
+    /// The name that it has told; empty if none.
+    #[tls_codec(with = "crate::wire::text")]
+    pub(crate) name: String,
+    /// Whether it has been told this device's name.
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) named: bool,
 }
 
 impl Device {

@@ -157,6 +157,8 @@ pub(crate) enum Query {
     Keys = 3,
     /// A step of the publication of one's own.
     Publication = 4,
+    /// That the record of a retired device goes.
+    Retraction = 5,
 }
 
 /// An outstanding request to the key agent.
