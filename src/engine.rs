@@ -13,6 +13,7 @@ mod fetch;
 mod forwarded;
 mod iq;
 mod keys;
+mod linking;
 mod opening;
 mod outbox;
 mod own;
@@ -173,8 +174,28 @@ pub enum Command<'a> {
         /// The digest that [`Event::KeyChanged`](crate::Event::KeyChanged) gave.
         digest: [u8; 32],
     },
+    /// The user agrees to compare a string with a device that asks to be linked.
+    AcceptLinking {
+        /// The run, as [`Event::LinkingAsked`](crate::Event::LinkingAsked) gave it.
+        run: [u8; 16],
+    },
+    /// Gives up the account key that the own account shows, for it is lost: this device's takes its place. All contacts
+    /// see that the key has changed, and other devices of the account are no longer among them.
+    BeginAnew,
     /// Takes a waiting stanza back.
     Cancel(Token),
+    /// Ends a run of linking, or refuses one; on the old device until it has been confirmed on both.
+    CancelLinking {
+        /// The run.
+        run: [u8; 16],
+    },
+    /// The user has compared the strings on both devices.
+    ConfirmLinking {
+        /// The run.
+        run: [u8; 16],
+        /// Whether they are the same.
+        same: bool,
+    },
     /// Forgets that the contact encrypts; the user's explicit wish.
     Forget {
         /// The contact.
@@ -194,6 +215,15 @@ pub enum Command<'a> {
     },
     /// Retires this account from the protocol: a signed tombstone, then nothing is kept.
     Leave,
+    /// Asks the account's other devices that are online to take this one in: it has an agent without account key
+    /// ([`LocalAgent::without_account_key`](crate::LocalAgent::without_account_key)).
+    Link,
+    /// Gives this device a name, at most 64 bytes, that the account's other devices show; empty takes it back. Nobody
+    /// else sees it.
+    NameDevice {
+        /// The name.
+        name: &'a str,
+    },
     /// What the user has decided about the account key of a contact.
     SetTrust {
         /// The contact.

@@ -170,6 +170,12 @@ pub enum Misuse {
     /// A key to accept that the contact has not shown.
     #[error("not the changed key")]
     Key,
+    /// A name of a device that is too long or has control characters.
+    #[error("not a name of a device")]
+    Name,
+    /// A run of linking that there is not, or that is past what is asked.
+    #[error("no such run of linking")]
+    Run,
     /// The agent's identity cannot be certified, or is not the one the store was made with.
     #[error("the agent's identity does not fit")]
     Identity,

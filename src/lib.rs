@@ -215,10 +215,12 @@ mod error;
 pub mod fuzzing;
 mod identity;
 mod jid;
+mod linking;
 pub mod manual;
 mod presence;
 mod secret;
 mod session;
+mod short_string;
 mod signed;
 mod stanza;
 mod step;
@@ -228,9 +230,9 @@ mod trust;
 mod wire;
 
 pub use agent::{
-    AgentIdentity, AgentRefusal, AgentReply, AgentRequest, Answer, CertifyDevice, InvalidAgentData, Leg,
-    LegLabel, LocalAgent, MAX_PREKEYS, Operation, Role, SignAdvert, SignDeviceList, SignPrekeys, SignRecord,
-    SignStanza,
+    AgentIdentity, AgentRefusal, AgentReply, AgentRequest, Answer, BeginLinking, CertifyDevice,
+    InvalidAgentData, Leg, LegLabel, LocalAgent, MAX_PREKEYS, Operation, Role, SignAdvert, SignDeviceList,
+    SignPrekeys, SignRecord, SignStanza,
 };
 pub use engine::{Command, Config, Contact, Engine, Input, Item, Outlook, OwnDevice, Pending, Subscription};
 pub use env::{Env, Timestamp};
@@ -239,11 +241,12 @@ pub use jid::{BareJid, InvalidJid};
 pub use presence::PresenceMeaning;
 pub use rand_core;
 pub use secret::Secret;
+pub use short_string::ShortString;
 pub use signed::StatementKind;
 pub use stanza::{Hints, Padding, Tree, TreeBuilder, Visitor};
 pub use step::{
-    Authentication, Consent, Context, Coverage, Effect, Event, Inbound, InboxId, Need, Outbound, OutboxId,
-    Protection, PublishFault, SendError, Step, Token, Via, Waiting,
+    Authentication, Consent, Context, Coverage, Effect, Event, Inbound, InboxId, LinkFault, Need, Outbound,
+    OutboxId, Protection, PublishFault, SendError, Step, Token, Via, Waiting,
 };
 pub use trust::{Decision, Means, Trust};
 

@@ -19,10 +19,16 @@ impl Draft<'_> {
         match command {
             Command::AcceptKey { jid, digest } => self.accept_key(&parse(jid)?, *digest),
             Command::RejectKey { jid, digest } => self.reject_key(&parse(jid)?, *digest),
+            Command::AcceptLinking { run } => self.accept_linking(*run),
+            Command::BeginAnew => self.begin_anew(),
             Command::Cancel(token) => self.cancel(*token),
+            Command::CancelLinking { run } => self.cancel_linking(*run),
+            Command::ConfirmLinking { run, same } => self.confirm_linking(*run, *same),
             Command::Forget { jid } => self.forget(&parse(jid)?),
             Command::Heal { jid } => self.heal(&parse(jid)?),
             Command::Leave => self.leave(),
+            Command::Link => self.link(),
+            Command::NameDevice { name } => self.name_device(name),
             Command::Restored => self.restored(),
             Command::RetireDevice { device } => self.retire_device(*device),
             Command::SetTrust { jid, key, trust, means } => {
@@ -91,7 +97,7 @@ impl Draft<'_> {
         Ok(())
     }
 
-    fn drop_devices(&mut self, jid: &BareJid) -> Done {
+    pub(super) fn drop_devices(&mut self, jid: &BareJid) -> Done {
         for device in self.devices_of(jid) {
             self.close_sessions(jid, device)?;
             self.state.devices.remove(&(jid.clone(), device));
@@ -152,6 +158,11 @@ impl Draft<'_> {
     /// Says, signed, that the account has left, empties what is published, and forgets everything
     /// once that is signed.
     fn leave(&mut self) -> Done {
+        if !self.config.identity.has_account_key() && !self.is_unlinked()? {
+            // A linked device cannot speak for the account.
+            self.notify(Event::AgentFailed);
+            return Ok(());
+        }
         let own = self.own_mut()?;
         own.left = true;
         let (jid, visible) =

@@ -383,6 +383,7 @@ impl Draft<'_> {
             return Ok(());
         };
         let taken = match from_base64(text, MAX_LIST) {
+            Ok(bytes) if self.is_of_other_account(jid, &bytes)? => Ok(()),
             Ok(bytes) => self.take_list(jid, &bytes)?,
             Err(_) => Err(Malformed::Encoding.into()),
         };

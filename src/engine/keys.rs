@@ -128,14 +128,17 @@ impl Draft<'_> {
         certificate: &DeviceCertificate,
     ) -> Result<bool, Error> {
         let digest = *certificate.account_digest();
-        let own = (self.own()?.jid == *jid).then(|| self.config.identity.account_digest());
+        let mine = self.own()?.jid == *jid;
+        let own = if mine { self.own_account()?.map(|key| key.digest()) } else { None };
         let contact = self.contact(jid)?;
         match own.or(contact.and_then(|contact| contact.account_key)) {
             Some(known) if known == digest => Ok(true),
             Some(_) => {
                 let news = contact.and_then(|contact| contact.other_key) != Some(digest);
                 let former = contact.and_then(|contact| contact.former_key) == Some(digest);
-                if own.is_some() {
+                if own.is_some() && self.shows_other_account(digest)? {
+                    // A key of before, or made by mistake: the user decides.
+                } else if mine {
                     // Somebody else's device claims to be of this account.
                     self.reject(Some(jid), Misbehaviour::WrongSubject);
                 } else if news && !former {
@@ -192,6 +195,9 @@ impl Draft<'_> {
             // Two devices of one's own made a version at once: what only ours says is added to the other's.
             self.amend_after(&known, &list)?;
         }
+        if mine {
+            self.tell_new_devices(&list)?;
+        }
         self.store_list(jid, &list)?;
         let contact = self.contact_mut(jid)?;
         let left = list.is_tombstone() && !contact.left;
@@ -202,7 +208,7 @@ impl Draft<'_> {
         if mine {
             let own = self.own_mut()?;
             own.list_published = true;
-            if list.is_tombstone() && !own.left {
+            if list.is_tombstone() && !own.left && !own.certificate.as_slice().is_empty() {
                 // Another device has taken the account out of the protocol.
                 own.left = true;
                 self.notify(Event::Retired);
@@ -271,10 +277,11 @@ impl Draft<'_> {
     }
 
     /// The account key itself, from any certificate of the account.
-    fn account_key(&self, jid: &BareJid) -> Result<Option<AccountKey>, Error> {
-        let own = self.own()?;
-        if own.jid == *jid {
-            return Ok(Some(self.config.identity.account().clone()));
+    pub(super) fn account_key(&self, jid: &BareJid) -> Result<Option<AccountKey>, Error> {
+        if self.own()?.jid == *jid
+            && let Some(key) = self.own_account()?
+        {
+            return Ok(Some(key));
         }
         for device in self.devices_of(jid) {
             if let Some(known) = self.device(jid, device)? {

@@ -12,18 +12,19 @@ use crate::engine::records::{OneTime, OwnKey, OwnPrekeys, Purpose};
 use crate::env::Timestamp;
 use crate::error::{Error, Misuse};
 use crate::identity::{
-    CertificateTbs, DeviceCertificate, DeviceList, DeviceRecord, Prekey, PrekeyKind, PrekeyTbs, PublicKey, RecordTbs, digest, spelled,
+    CertificateTbs, DeviceCertificate, DeviceList, DeviceRecord, Prekey, PrekeyKind, PrekeyTbs, PublicKey,
+    RecordTbs, digest, spelled,
 };
 use crate::jid::{Address, BareJid};
 use crate::presence::{AdvertTbs, PresenceMeaning};
 use crate::stanza::parse;
-use crate::step::{Effect, Event, SendError, Token};
+use crate::step::{Effect, SendError, Token};
 use crate::wire::Bytes;
 
 /// A certificate lasts a year and is renewed a quarter before, so that a device that is rarely
 /// switched on stays certified.
-const CERTIFICATE_LIFE: Duration = Duration::from_hours(365 * 24);
-const CERTIFICATE_RENEWAL: Duration = Duration::from_hours(90 * 24);
+pub(super) const CERTIFICATE_LIFE: Duration = Duration::from_hours(365 * 24);
+pub(super) const CERTIFICATE_RENEWAL: Duration = Duration::from_hours(90 * 24);
 
 /// Prekeys change weekly: a first flight is forward secret from then on plus the grace below.
 pub(super) const PREKEY_ROTATION: Duration = Duration::from_hours(7 * 24);
@@ -131,6 +132,7 @@ impl Draft<'_> {
             let request = AgentRequest::from_bytes(ask.request.as_slice()).map_err(|_| Misuse::Record)?;
             self.effects.push(Effect::Ask(request));
         }
+        self.repeat_linking()?;
         for key in self.state.outbox.all_keys() {
             if !new_stream {
                 self.resend(key)?;
@@ -171,6 +173,10 @@ impl Draft<'_> {
         if own.agent_retry_at.is_some_and(|at| self.now.as_millis() < at) {
             return self.settle_presence();
         }
+        if self.is_unlinked()? {
+            self.settle_linking()?;
+            return self.settle_presence();
+        }
         let Some(certificate) = self.settle_certificate()? else { return self.settle_presence() };
         if !fetched {
             let contact = self.contact_mut(&account)?;
@@ -183,7 +189,12 @@ impl Draft<'_> {
             // The advert of the last session is good as long as nothing has changed.
             return self.settle_presence();
         }
+        if self.own()?.other_account.is_some() {
+            // Nothing is published over it.
+            return self.settle_presence();
+        }
         self.settle_list(&account, &certificate)?;
+        self.settle_linked(&account)?;
         if self.own()?.left {
             return self.end_held();
         }
@@ -191,6 +202,7 @@ impl Draft<'_> {
         self.settle_one_time(&certificate)?;
         self.settle_publication()?;
         self.settle_announcement(&account)?;
+        self.settle_names(&account)?;
         self.settle_advert(&account)?;
         self.settle_presence()
     }
@@ -202,9 +214,13 @@ impl Draft<'_> {
         if certificate.as_ref().is_none_or(renewal) {
             let own = self.own()?;
             let identity = &self.config.identity;
+            let Some(account) = identity.account() else {
+                self.ask_for_renewal()?;
+                return Ok(certificate);
+            };
             let tbs = CertificateTbs {
                 jid: spelled(&own.jid),
-                account: identity.account().clone(),
+                account: account.clone(),
                 device: own.device,
                 signing_key: identity.signing_key().clone(),
                 agreement_keys: identity.agreement_keys().to_vec(),

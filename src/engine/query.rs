@@ -98,6 +98,9 @@ impl Engine {
             Need::Policy => self.config.least,
             Need::Encrypted(level) | Need::Authenticated(Authentication { level, .. }) => *level,
         };
+        if self.state.own.get(&())?.is_some_and(|own| own.other_account.is_some()) {
+            return Ok(Outlook::Refused(SendError::OtherAccountKey));
+        }
         if contact.other_key.is_some() {
             return Ok(Outlook::Refused(SendError::KeyChanged));
         }
@@ -139,7 +142,8 @@ impl Engine {
             let this = entry.device == own.device;
             let known = self.state.devices.get(&(own.jid.clone(), entry.device))?;
             let name = if this { Some(&own.name) } else { known.map(|known| &known.name) };
-            let certificate = if this { Some(&own.certificate) } else { known.map(|known| &known.certificate) };
+            let certificate =
+                if this { Some(&own.certificate) } else { known.map(|known| &known.certificate) };
             let certificate = certificate.filter(|certificate| !certificate.as_slice().is_empty());
             let expires = certificate
                 .map(|certificate| DeviceCertificate::from_store(certificate.as_slice()))

@@ -58,8 +58,8 @@ macro_rules! record {
 mod work;
 
 pub(crate) use work::{
-    Acknowledged, Arrival, Ask, InboxItem, Inquiry, Opening, OpeningStage, OutboxItem, Purpose, Query,
-    Question, Request, WaitingSend,
+    Acknowledged, Arrival, Ask, InboxItem, Inquiry, Linking, LinkingStage, Opening, OpeningStage, OutboxItem,
+    Purpose, Query, Question, Request, WaitingSend,
 };
 
 /// This device, as far as it changes rarely.
@@ -127,9 +127,22 @@ pub(crate) struct Own {
     /// The name that the user has given this device; empty if none.
     #[tls_codec(with = "crate::wire::text")]
     pub(crate) name: String,
+    /// Whether it ever was given one.
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) renamed: bool,
     /// Whether it has been told that the list has no room.
     #[tls_codec(with = "crate::wire::flag")]
     pub(crate) list_full: bool,
+    /// When devices asked to be linked, and when strings were compared, in milliseconds.
+    pub(crate) linking_requests: Vec<u64>,
+    pub(crate) linking_runs: Vec<u64>,
+    /// When another device was last asked for a certificate, in milliseconds, and how often that was.
+    pub(crate) renewal_asked: u64,
+    pub(crate) renewals: u32,
+    /// The digest of another account key that the account shows; nothing is published over it.
+    pub(crate) other_account: Option<Digest>,
+    /// That of the one that the user has given up.
+    pub(crate) disowned: Option<Digest>,
     /// The version of the list that the devices with a session have been told of.
     pub(crate) announced: u32,
     /// What an iq is under way for.

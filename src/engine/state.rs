@@ -4,8 +4,8 @@ use zeroize::Zeroizing;
 
 use crate::engine::Config;
 use crate::engine::records::{
-    Accepted, Acknowledged, Arrival, Ask, Contact, Counters, Device, InboxItem, Inquiry, OneTime, Opening,
-    OutboxItem, Own, OwnPrekeys, Question, Request, WaitingSend,
+    Accepted, Acknowledged, Arrival, Ask, Contact, Counters, Device, InboxItem, Inquiry, Linking, OneTime,
+    Opening, OutboxItem, Own, OwnPrekeys, Question, Request, WaitingSend,
 };
 use crate::env::Timestamp;
 use crate::error::Misuse;
@@ -80,6 +80,7 @@ tables! {
     arrivals: Arrival,
     questions: Question,
     inquiries: Inquiry,
+    linkings: Linking,
 }
 
 impl State {
@@ -107,7 +108,8 @@ impl State {
             if !own.certificate.as_slice().is_empty() {
                 let certificate = DeviceCertificate::from_store(own.certificate.as_slice());
                 let certificate = certificate.map_err(|_| Misuse::Record)?;
-                let ours = *certificate.account_digest() == config.identity.account_digest()
+                let account = config.identity.account_digest();
+                let ours = account.is_none_or(|account| *certificate.account_digest() == account)
                     && certificate.signing_key() == config.identity.signing_key();
                 if !ours {
                     // The keys of another device, or made anew: nothing of this store fits them.

@@ -30,6 +30,9 @@ impl Draft<'_> {
         for key in self.state.inquiries.due(self.now) {
             self.state.inquiries.remove(&key);
         }
+        for device in self.state.linkings.due(self.now) {
+            self.linking_due(device)?;
+        }
         for id in self.state.one_time.due(self.now) {
             self.state.one_time.remove(&id);
         }
