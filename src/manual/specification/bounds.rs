@@ -31,6 +31,8 @@
 //! | content, padded | 184,320 bytes | in base64 it leaves 16 KiB of a stanza |
 //! | stanza | 262,144 bytes | what the common servers take |
 //! | skipped keys for one message | 1,000 | a third of a millisecond of work; more than a server drops |
+//! | name of a device | 64 bytes | a line on any screen |
+//! | a run of linking, and a provisional certificate | 10 minutes | time for a person to look at two screens |
 //! | clock tolerance | 1 day | time zones make up to 14 hours |
 //! | advert's life | 7 days, 8 taken | a stolen one could be shown for ever |
 //!
@@ -76,6 +78,8 @@
 //! | stanzas delivered and not taken | 10,000 | an application that takes none is broken; then each input fails as misuse |
 //! | names told of children that are not covered | 16 | enough to find who adds them |
 //! | acknowledged ids kept | 64 to 128 | so that an error finds its token |
+//! | runs of linking in an hour | 3 comparisons, 6 requests, one at a time | one chance in 10^15 for each; a server makes up devices |
+//! | old devices asked at once to link | 4 | those at hand |
 //! | prekeys in a request to the agent | 128 | a store that ran empty |
 //!
 //! # Times
@@ -83,6 +87,7 @@
 //! | what | time | reason |
 //! |---|---|---|
 //! | certificate | 1 year, renewed 90 days before | a device that is rarely on stays certified |
+//! | renewal asked of another device | daily, one device | it is no hurry for 90 days |
 //! | record | rotated after 7 days, good for 30 | a device off for a month can be written to |
 //! | superseded prekeys | kept 32 days | the record's life, clocks, offline stores |
 //! | given one-time prekeys | kept 32 days | the flight may lie in an offline store |

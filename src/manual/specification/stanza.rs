@@ -113,8 +113,9 @@
 //! | 1 | empty | nothing |
 //! | 2 | list version | `uint32`: the version of the sender's device list |
 //! | 3 | resend request | nothing |
+//! | 5 | linking | `opaque message<V>`: see [`linking`](super::linking) |
 //!
-//! An unknown kind or control type is refused as of an unknown version. Type 2 is sent when an account leaves; type 3 is
+//! An unknown kind or control type is refused as of an unknown version. Type 2 is sent when there is a new list; type 5 is for [linking](super::linking); type 3 is
 //! read, has no effect, and in this version is never sent.
 //!
 //! Kind 1 is used if a message, apart from children for servers, has only a `<body/>` in `jabber:client`
