@@ -435,6 +435,9 @@ impl Draft<'_> {
             Ok(content) => content,
             Err(reason) => return Ok(Err(reason)),
         };
+        if let Err(reason) = self.check_linking(key, &content)? {
+            return Ok(Err(reason));
+        }
         let tag = opened.answer_tag;
         self.take_skipped(&mut session, key, opened)?;
         let time = content.time;
@@ -456,6 +459,7 @@ impl Draft<'_> {
         let Some(session) = self.state.sessions.get_mut(key)? else { return Ok(Ok(())) };
         session.note_read(counts);
         let beat = session.heartbeat_due();
+        self.seen_alive(&key.0, key.1)?;
         // Only the live session seals: an older one may be of a state that was restored.
         let live = self.device(&key.0, key.1)?.and_then(|known| known.live) == Some(key.2);
         if beat && live && self.is_friend(&key.0)? {
