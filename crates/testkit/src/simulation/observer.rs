@@ -1,0 +1,170 @@
+//! Compares what devices say, store and send with what was handed in.
+
+use xmpp_e2e::{Event, Timestamp, Token};
+
+use crate::device::{Heard, Letter};
+use crate::peek::Peek;
+use crate::simulation::model::{Handshakes, Rule, Said, Violation, Watched};
+
+/// What all texts begin with. Base64 has no `-`, so it stands in clear where it is found.
+const MARK: &str = "sim-";
+
+/// Knows all messages and all devices, and what must not be.
+#[derive(Clone, Debug, Default)]
+pub struct Observer {
+    pub(super) said: Vec<Said>,
+    pub(super) devices: Vec<Watched>,
+    /// Devices, by number, whose state was set back or ran twice.
+    forked: std::collections::BTreeSet<u32>,
+    pub(super) handshakes: Handshakes,
+    violation: Option<Violation>,
+}
+
+impl Observer {
+    /// A device of `account` begins; its place.
+    pub fn add(&mut self, account: &str) -> usize {
+        self.devices.push(Watched { account: account.to_owned(), ..Watched::default() });
+        self.devices.len() - 1
+    }
+
+    /// A device has this number.
+    pub fn is(&mut self, device: usize, id: u32) {
+        if id != 0 {
+            self.devices[device].id = Some(id);
+        }
+    }
+
+    /// A device is to write to an account: the text.
+    pub fn write(&mut self, device: usize, to: &str) -> String {
+        let text = format!("{MARK}{}-", self.said.len());
+        self.said.push(Said { by: device, to: to.to_owned(), text: text.clone(), passed: false });
+        text
+    }
+
+    /// The text last written was handed in so.
+    pub fn handed_in(&mut self, device: usize, token: Token) {
+        self.devices[device].open.push((token, self.said.len() - 1));
+    }
+
+    /// A device's state was set back, or runs twice.
+    pub fn fork(&mut self, device: usize) {
+        if let Some(id) = self.devices[device].id {
+            self.forked.insert(id);
+            self.handshakes.excuse(id);
+        }
+    }
+
+    /// Something happened that excuses a handshake between this device and any other.
+    pub fn excuse(&mut self, device: usize) {
+        if let Some(id) = self.devices[device].id {
+            self.handshakes.excuse(id);
+        }
+    }
+
+    /// What was found wrong first.
+    #[must_use]
+    pub fn violation(&self) -> Option<&Violation> {
+        self.violation.as_ref()
+    }
+
+    /// Something is wrong.
+    pub fn report(&mut self, rule: Rule, detail: String) {
+        self.violation.get_or_insert(Violation { rule, detail });
+    }
+
+    /// A device has delivered a letter.
+    pub fn delivered(&mut self, device: usize, letter: &Letter) {
+        let (Some(sender_device), Some(context)) = (letter.device, &letter.context) else { return };
+        let place = letter.body.as_deref().and_then(number);
+        let Some((place, said)) = place.and_then(|place| Some((place, self.said.get(place)?))) else {
+            self.report(Rule::Attributed, format!("{device} delivers what nobody said: {}", letter.stanza));
+            return;
+        };
+        let by = &self.devices[said.by];
+        let watched = &self.devices[device];
+        let right = letter.body.as_deref() == Some(&*said.text)
+            && letter.from == by.account
+            && Some(sender_device) == by.id
+            && context.addressed.as_str() == said.to
+            && (watched.account == said.to || watched.account == by.account)
+            && watched.id != by.id;
+        let forked = self.forked.contains(&sender_device);
+        if !right {
+            let detail = format!("{device} ({}) delivers {} of {}", watched.account, said.text, letter.stanza);
+            self.report(Rule::Attributed, format!("{detail} as from {} device {sender_device}", letter.from));
+            return;
+        }
+        let watched = &mut self.devices[device];
+        let new = watched.delivered.insert((letter.from.clone(), sender_device, context.sent, place));
+        let first = watched.marks.insert(place);
+        if !new || !first && !forked {
+            self.report(Rule::DeliveredOnce, format!("{device} delivers message {place} twice"));
+        }
+    }
+
+    /// A device has said this.
+    pub fn event(&mut self, device: usize, event: &Event) {
+        let sticky = &mut self.devices[device].sticky;
+        #[expect(clippy::wildcard_enum_match_arm, reason = "all others leave the account what it is")]
+        match event {
+            Event::Encrypts { peer, .. } => _ = sticky.insert(peer.as_str().to_owned()),
+            Event::Left { peer } => _ = sticky.remove(peer.as_str()),
+            _ => {}
+        }
+    }
+
+    /// The engine let a message through in clear.
+    pub fn passed(&mut self, device: usize, message: usize) {
+        let said = &mut self.said[message];
+        said.passed = true;
+        if self.devices[device].sticky.contains(&said.to) {
+            let detail = format!("{device} lets message {message} through to {}", said.to);
+            self.report(Rule::NotInClear, detail);
+        }
+    }
+
+    /// A message is sealed.
+    pub fn sealed(&mut self, device: usize, message: usize) {
+        let to = self.said[message].to.clone();
+        self.devices[device].sticky.insert(to);
+    }
+
+    /// A device has put a stanza on its stream.
+    pub fn sent(&mut self, device: usize, stanza: &str, now: Timestamp) {
+        for (at, _) in stanza.match_indices(MARK) {
+            let Some(message) = stanza.get(at..).and_then(number) else { continue };
+            let Some(said) = self.said.get(message) else { continue };
+            if !said.passed && self.devices[device].sticky.contains(&said.to) {
+                self.report(Rule::NotInClear, format!("{device} sends message {message} in clear: {stanza}"));
+            }
+        }
+        if !stanza.starts_with("<message") {
+            return;
+        }
+        let Some((from, flights)) = Peek::flights(stanza) else { return };
+        for (to, flight) in flights {
+            if !self.handshakes.flight(from, to, &flight, now) {
+                self.report(Rule::OneHandshakeAnHour, format!("{from} opens another to {to}"));
+            }
+        }
+    }
+
+    /// A stanza has led to this. `whole`: it came as it was sent, and the program did not die over it.
+    pub fn heard(&mut self, device: usize, heard: &Heard, whole: bool) {
+        let is_protected = heard.stanza.starts_with("<message") && heard.stanza.contains("<e xmlns=");
+        if !is_protected {
+            return;
+        }
+        // The engine's own messages have no type, and cause nothing if all is well.
+        let is_content = heard.stanza.contains("type='chat'") || heard.stanza.contains("type=\"chat\"");
+        let outcomes = heard.outcomes();
+        if outcomes > 1 || outcomes == 0 && whole && is_content {
+            self.report(Rule::OneOutcome, format!("{device}: {outcomes} outcomes of {heard:?}"));
+        }
+    }
+}
+
+/// The number in a text that begins as all do.
+fn number(text: &str) -> Option<usize> {
+    text.strip_prefix(MARK)?.split_once('-')?.0.parse().ok()
+}
