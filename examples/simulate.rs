@@ -11,7 +11,7 @@
 
 use std::process::ExitCode;
 
-use xmpp_e2e_testkit::simulation::{Cryptography, Plan, run, run_many, shrink};
+use xmpp_e2e_testkit::simulation::{Cryptography, Plan, Rule, run, run_many, shrink};
 
 /// How many failed histories are shown.
 const SHOWN: usize = 3;
@@ -61,8 +61,15 @@ fn many(options: &Options) -> ExitCode {
     if failed.is_empty() {
         return ExitCode::SUCCESS;
     }
-    let seeds: Vec<String> = failed.iter().map(|(seed, _)| seed.to_string()).collect();
-    println!("\n{} of {} histories failed: {}", failed.len(), options.histories, seeds.join(" "));
+    println!("\n{} of {} histories failed:", failed.len(), options.histories);
+    let mut rules: Vec<Rule> = failed.iter().map(|(_, violation)| violation.rule).collect();
+    rules.sort_unstable();
+    rules.dedup();
+    for rule in rules {
+        let seeds = failed.iter().filter(|(_, violation)| violation.rule == rule);
+        let seeds: Vec<String> = seeds.map(|(seed, _)| seed.to_string()).collect();
+        println!("  {rule:?}: {}", seeds.join(" "));
+    }
     ExitCode::FAILURE
 }
 

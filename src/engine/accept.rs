@@ -302,7 +302,10 @@ impl Draft<'_> {
         let named =
             if name.len() == RESUMPTION_NAME_LEN { self.find_resumption(jid, device, name)? } else { None };
         if !name.is_empty() && named.is_none() {
-            // It thinks there is a session that we have not: ours to open one.
+            // It thinks there is a session that we have not: ours to open one, which is later than its own.
+            if let Some(known) = self.state.devices.get_mut(&(jid.clone(), device))? {
+                known.seen_counter = known.seen_counter.max(arrival.counter);
+            }
             self.reopen(jid, device)?;
             return Ok(Err(Unreadable::NoSession.into()));
         }

@@ -21,7 +21,7 @@ impl fmt::Display for Violation {
 }
 
 /// What must hold.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Rule {
     /// A device delivers a stanza once: as often as its sender has handed it in, which is once, if the sender was not
     /// restored or cloned meanwhile. What is delivered again after a restart says so.

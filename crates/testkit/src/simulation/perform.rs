@@ -49,6 +49,15 @@ impl History {
                 }
             }
             Action::Leave(account) => self.leave(account),
+            Action::Restore(n, declared) => {
+                let backed_up = |device: &usize| {
+                    self.known[*device].backup.is_some() && self.known[*device].clone_of.is_none()
+                };
+                let devices: Vec<usize> = self.live().filter(backed_up).collect();
+                if let Some(device) = devices.get(usize::from(n) % devices.len().max(1)) {
+                    self.restore(*device, declared);
+                }
+            }
             Action::NewKey(account) => self.new_key(account),
             Action::Accept(n)
             | Action::Backup(n)
@@ -66,7 +75,6 @@ impl History {
             | Action::Presence(n)
             | Action::Refuse(n, _)
             | Action::Replay(n, _)
-            | Action::Restore(n, _)
             | Action::Resume(n)
             | Action::Say(n, ..)
             | Action::Suspend(n) => {
@@ -100,9 +108,6 @@ impl History {
                 let state = &self.world.devices[device];
                 let watched = self.observer.devices[device].clone();
                 self.known[device].backup = Some((state.store.clone(), state.record.clone(), watched));
-            }
-            Action::Restore(_, declared) if self.known[device].clone_of.is_none() => {
-                self.restore(device, declared);
             }
             Action::Clone(_) if runs && self.known[device].clone_of.is_none() => self.clone_device(device),
             Action::EndClone(_) => {
@@ -188,6 +193,8 @@ impl History {
         let to = self.accounts[account].jid;
         let text = self.observer.write(device, to);
         let message = self.observer.said.len() - 1;
+        // What one writes to oneself is not bound to any need by itself.
+        let encrypted = encrypted || self.world.devices[device].account() == to;
         let need = if encrypted { Need::Encrypted(Level::HYBRID) } else { Need::Policy };
         self.note(|| format!("   {device} writes {text} to {to}"));
         let token = self.world.with(device, |device, server, env| {
