@@ -318,8 +318,7 @@ impl History {
                     self.figures.in_clear += 1;
                     observer.passed(place, message);
                 }
-                Some(End::Sent(_)) => observer.sealed(place, message),
-                Some(End::Failed(_)) => {}
+                Some(End::Sent(_) | End::Failed(_)) => {}
             }
         }
         let (letters, events) = (observer.devices[place].letters, observer.devices[place].events);

@@ -28,8 +28,8 @@ pub enum Rule {
     DeliveredOnce,
     /// What is delivered as protected is what was handed in, and says which device of which account did that, and for whom.
     Attributed,
-    /// Once a device has seen an account's advert verified, or has encrypted to it, nothing to it crosses the stream in
-    /// clear, until the account has left.
+    /// Once a device has said that an account encrypts, nothing to it crosses the stream in clear, until the account has
+    /// left. What the device put on its stream before is the past.
     NotInClear,
     /// A message with this protocol's element is delivered, refused or called a duplicate: once.
     OneOutcome,

@@ -126,12 +126,6 @@ impl Observer {
         }
     }
 
-    /// A message is sealed.
-    pub fn sealed(&mut self, device: usize, message: usize) {
-        let to = self.said[message].to.clone();
-        self.devices[device].sticky.insert(to);
-    }
-
     /// A device has put a stanza on its stream.
     pub fn sent(&mut self, device: usize, stanza: &str, now: Timestamp) {
         for (at, _) in stanza.match_indices(MARK) {

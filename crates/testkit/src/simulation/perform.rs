@@ -210,6 +210,9 @@ impl History {
     pub(super) fn accept(&mut self, device: usize) {
         for account in 0..self.accounts.len() {
             let jid = self.accounts[account].jid;
+            if !self.world.devices[device].runs() {
+                return;
+            }
             let contact = self.world.devices[device].engine().contact(jid).ok().flatten();
             if let Some(digest) = contact.and_then(|contact| contact.changed_key) {
                 self.observer.excuse(device);
@@ -244,6 +247,8 @@ impl History {
     fn restore(&mut self, device: usize, declared: bool) {
         let Some((store, record, watched)) = self.known[device].backup.clone() else { return };
         self.end_device(device);
+        // It takes a moment.
+        self.world.now = self.world.now.after(Duration::from_secs(1));
         self.known[device].dead = false;
         self.known[device].down = false;
         self.observer.fork(device);
@@ -263,6 +268,7 @@ impl History {
     }
 
     fn clone_device(&mut self, device: usize) {
+        self.world.now = self.world.now.after(Duration::from_secs(1));
         let original = &self.world.devices[device];
         let full = format!("{}-{}", original.full_jid, self.known.len());
         let mut clone = Device::another(original, &full, &mut self.world.rng);
