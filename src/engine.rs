@@ -4,11 +4,13 @@
 mod accept;
 mod advert;
 mod asks;
+mod catch_up;
 mod command;
 mod control;
 mod deliver;
 mod draft;
 mod fetch;
+mod foreign;
 mod forwarded;
 mod iq;
 mod keys;
@@ -20,6 +22,8 @@ mod publish;
 mod query;
 mod receive;
 pub(crate) mod records;
+mod recovery;
+mod resend;
 mod route;
 mod seal;
 mod seen;
@@ -30,6 +34,7 @@ mod state;
 mod statement;
 mod timers;
 mod trust;
+mod verify;
 
 use core::fmt;
 
@@ -43,10 +48,12 @@ use crate::stanza::{Hints, Padding, Tree};
 use crate::step::{Effect, InboxId, Need, OutboxId, Step, Token};
 use crate::store::{Batch, RecordKey, Stored};
 use crate::suite::{Level, Suites};
-use crate::trust::{Means, Trust};
+use crate::trust::{Means, Trust, TrustPolicy};
+use crate::verify::{RunId, SharedSecret};
 
 use draft::Draft;
 pub use query::{Contact, Outlook, Pending};
+pub use resend::ResendMemory;
 use state::State;
 pub use statement::Item;
 
@@ -70,6 +77,15 @@ pub struct Config {
     /// capabilities. Whoever sees it can prove it to others, so it is off by default. A presence then
     /// waits for the key agent, up to twenty seconds.
     pub sign_presence: bool,
+    /// Which account keys are sealed to, of contacts without a [policy](Command::SetPolicy) of their own.
+    pub trust: TrustPolicy,
+    /// Whether a stanza goes out though a device of the two accounts cannot read it; which ones [`Coverage`] says. If
+    /// not, it fails.
+    ///
+    /// [`Coverage`]: crate::Coverage
+    pub partial: bool,
+    /// What is kept of sent messages for contacts' devices that could not read them.
+    pub resend_memory: ResendMemory,
 }
 
 impl Config {
@@ -86,6 +102,9 @@ impl Config {
             padding: Padding::default(),
             hints: Hints::default(),
             sign_presence: false,
+            trust: TrustPolicy::default(),
+            partial: true,
+            resend_memory: ResendMemory::default(),
         })
     }
 }
@@ -172,8 +191,50 @@ pub enum Command<'a> {
         /// The digest that [`Event::KeyChanged`](crate::Event::KeyChanged) gave.
         digest: [u8; 32],
     },
+    /// The user will compare a short string, as [`Event::VerificationAsked`](crate::Event::VerificationAsked) without a
+    /// question asks.
+    ///
+    /// As with all commands about a run: nothing happens if the run is over.
+    AcceptVerification {
+        /// The contact.
+        jid: &'a str,
+        /// The run.
+        run: RunId,
+    },
+    /// Answers the question of [`Event::VerificationAsked`](crate::Event::VerificationAsked). There is one try.
+    AnswerSecret {
+        /// The contact.
+        jid: &'a str,
+        /// The run.
+        run: RunId,
+        /// What the user has typed.
+        secret: SharedSecret<'a>,
+    },
     /// Takes a waiting stanza back.
     Cancel(Token),
+    /// Ends a comparison of keys, or declines it.
+    CancelVerification {
+        /// The contact.
+        jid: &'a str,
+        /// The run.
+        run: RunId,
+    },
+    /// An archive is being read of what came while this device was away, or has been: meanwhile no key is deleted for
+    /// its age, for at most 24 hours with a stream and seven days in all.
+    CatchUp {
+        /// Whether it begins. A second time while it goes on changes nothing.
+        active: bool,
+    },
+    /// The user has compared the short strings of a run.
+    ConfirmVerification {
+        /// The contact.
+        jid: &'a str,
+        /// The run.
+        run: RunId,
+        /// Whether they are the same. If not, the run ends on both sides with
+        /// [`Mismatch`](crate::VerificationFault::Mismatch).
+        same: bool,
+    },
     /// Forgets that the contact encrypts; the user's explicit wish.
     Forget {
         /// The contact.
@@ -193,6 +254,15 @@ pub enum Command<'a> {
     },
     /// Retires this account from the protocol: a signed tombstone, then nothing is kept.
     Leave,
+    /// The state was restored from a backup: sending chains are abandoned and prekeys replaced.
+    Restored,
+    /// Which account keys of a contact are sealed to.
+    SetPolicy {
+        /// The contact.
+        jid: &'a str,
+        /// The policy; none for that of the [`Config`].
+        policy: Option<TrustPolicy>,
+    },
     /// What the user has decided about the account key of a contact.
     SetTrust {
         /// The contact.
@@ -201,11 +271,29 @@ pub enum Command<'a> {
         key: [u8; 32],
         /// The decision; not [`Trust::Unknown`].
         trust: Trust,
-        /// How it came about.
+        /// How it came about; not [`Means::First`].
         means: Means,
     },
-    /// The state was restored from a backup: sending chains are abandoned and prekeys replaced.
-    Restored,
+    /// Compares account keys with a contact by a secret that both know, and that nobody else can guess in a few tries.
+    /// The secret is not sent. [`Event::VerificationStarted`](crate::Event::VerificationStarted) names the run.
+    StartSecret {
+        /// The contact.
+        jid: &'a str,
+        /// Its device; `None` for the one online or last heard from.
+        device: Option<u32>,
+        /// What the contact is asked. It is encrypted. At most 1,024 bytes.
+        question: &'a str,
+        /// The answer. At most 1,024 bytes.
+        secret: SharedSecret<'a>,
+    },
+    /// Compares account keys with a contact by a short string, which both users see once the contact has agreed.
+    /// [`Event::VerificationStarted`](crate::Event::VerificationStarted) names the run.
+    StartVerification {
+        /// The contact.
+        jid: &'a str,
+        /// Its device; `None` for the one online or last heard from.
+        device: Option<u32>,
+    },
 }
 
 /// The protocol engine of one device of one account.

@@ -15,8 +15,8 @@ use crate::error::{Error, Malformed, Misbehaviour, Misuse, Reason};
 use crate::identity::TOLERANCE;
 use crate::session::{Session, StanzaKind};
 use crate::stanza::{
-    AnswerTag, Attribute, Body, CLIENT_NS, Content, Element, IQ, MESSAGE, Node, is_for_servers,
-    is_from_servers, parse, write, write_stanza,
+    AnswerTag, Attribute, Body, CLIENT_NS, Content, Control, Element, IQ, MESSAGE, Node, Resend,
+    is_for_servers, is_from_servers, parse, write, write_stanza,
 };
 use crate::step::{Context, Effect, Form, Inbound, InboxId, Protection};
 use crate::suite::{Level, Suite, SuiteId};
@@ -171,6 +171,9 @@ impl Draft<'_> {
                 given.dropped = Some(covered.dropped);
                 named(covered.children)
             }
+            Body::Control(Control::Resend(Resend::Message(again))) => {
+                return self.resent(incoming, (device, session, suite), &again);
+            }
             Body::Control(control) => {
                 let key = (incoming.sender.clone(), device, session.id());
                 return self.controlled(&key, &control).map(|()| false);
@@ -241,6 +244,7 @@ impl Draft<'_> {
             dropped: bytes(beside),
             missing: u16::try_from(missing).unwrap_or(u16::MAX),
             form,
+            trust: self.trust_in(&incoming.sender)?,
         };
         let kept = incoming.kind == StanzaKind::Message;
         if kept && self.state.inbox.len() >= MAX_INBOX {
@@ -313,6 +317,7 @@ fn deliver(id: u64, item: &InboxItem, again: bool) -> Effect {
         context: Context {
             sender: item.sender.clone(),
             device: item.device,
+            trust: item.trust,
             addressed: item.addressed.clone(),
             sent: item.sent,
             id_protected: item.id_protected,

@@ -8,7 +8,7 @@ use crate::identity::{AccountKey, DeviceCertificate, DeviceList, DeviceRecord, D
 use crate::jid::BareJid;
 use crate::presence::AdvertIn;
 use crate::step::Event;
-use crate::trust::{Decision, Means, Trust};
+use crate::trust::{Means, Trust};
 use crate::wire::Bytes;
 
 impl Draft<'_> {
@@ -90,6 +90,7 @@ impl Draft<'_> {
             refused_until: 0,
             too_far: 0,
             statements: Seen::default(),
+            heard: 0,
         };
         self.state.devices.put((jid.clone(), device), new);
         Ok(())
@@ -146,10 +147,8 @@ impl Draft<'_> {
                 if let Some(known) = self.account_of_key(jid, &digest)? {
                     self.notify(Event::KeyReused { peer: jid.clone(), known });
                 }
-                let at = self.now;
-                let contact = self.contact_mut(jid)?;
-                contact.account_key = Some(digest);
-                contact.trust = Decision { trust: Trust::FirstUse, means: Means::First, at };
+                self.contact_mut(jid)?.account_key = Some(digest);
+                self.replace_decision(jid, Trust::FirstUse, Means::First)?;
                 Ok(true)
             }
         }
@@ -256,7 +255,7 @@ impl Draft<'_> {
 
     pub(super) fn close_sessions(&mut self, jid: &BareJid, device: u32) -> Done {
         for key in self.sessions_of(jid, device) {
-            self.drop_session(&key);
+            self.drop_session(&key)?;
         }
         self.state.openings.remove(&(jid.clone(), device));
         if let Some(known) = self.state.devices.get_mut(&(jid.clone(), device))? {

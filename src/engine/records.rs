@@ -12,9 +12,9 @@ use crate::identity::Digest;
 use crate::jid::BareJid;
 use crate::secret::Secret;
 use crate::session::{Session, SkippedBlock};
-use crate::step::PublishFault;
+use crate::step::{PublishFault, SendError};
 use crate::store::table::{Key, Record};
-use crate::trust::Decision;
+use crate::trust::{Decision, PastDecision, Trust, TrustPolicy};
 use crate::wire::{self, Bytes, Undecodable};
 
 /// The version of every record of this file.
@@ -55,8 +55,12 @@ macro_rules! record {
     };
 }
 
+mod recovery;
+mod verification;
 mod work;
 
+pub(crate) use recovery::{Kept, Trouble};
+pub(crate) use verification::{Begun, Run, Stage, Verification};
 pub(crate) use work::{
     Acknowledged, Arrival, Ask, InboxItem, Inquiry, Opening, OpeningStage, OutboxItem, Purpose, Query,
     Question, Request, WaitingSend,
@@ -145,6 +149,28 @@ pub(crate) struct Own {
     pub(crate) connection: u32,
     /// The sequence of the advert in the last broadcast presence; zero if it had none.
     pub(crate) presence_advert: u32,
+    /// When this state was last put back from a backup.
+    #[tls_codec(with = "crate::wire::time")]
+    pub(crate) restored_at: Timestamp,
+    /// When it was last told that somebody else has these keys, in milliseconds.
+    pub(crate) cloned_at: u64,
+    pub(crate) catch_up: Option<CatchUp>,
+    /// Whether a tombstone is to be signed.
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) leaving: bool,
+    /// The exact bytes of the tombstone, until the server has it.
+    pub(crate) tombstone: Bytes,
+}
+
+/// An archive is being read.
+#[derive(Clone, Copy, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+pub(crate) struct CatchUp {
+    #[tls_codec(with = "crate::wire::time")]
+    pub(crate) began: Timestamp,
+    /// Milliseconds with a stream, before the present one.
+    pub(crate) connected: u64,
+    /// Since when there is a stream, in milliseconds.
+    pub(crate) since: Option<u64>,
 }
 
 impl Own {
@@ -169,6 +195,8 @@ pub(crate) struct Counters {
     pub(crate) time: u64,
     /// Of signed statements.
     pub(crate) statement: u64,
+    /// The size of all messages kept to be sent again.
+    pub(crate) kept: u64,
 }
 
 record!(Counters, 2, ());
@@ -247,6 +275,11 @@ pub(crate) struct Contact {
     pub(crate) account_key: Option<Digest>,
     /// What is decided about it.
     pub(crate) trust: Decision,
+    /// Whether a key of it has ever been verified.
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) once_verified: bool,
+    /// Which of its keys are sealed to, if not as for all.
+    pub(crate) policy: Option<TrustPolicy>,
     /// The digest of another key the account has shown and the user has not accepted.
     pub(crate) other_key: Option<Digest>,
     /// The key it had before the user accepted the present one. Records under it may still lie about.
@@ -290,9 +323,23 @@ pub(crate) struct Contact {
 
 impl Contact {
     /// Whether messages go out protected or not at all: the account is known to encrypt, or shows two keys of which
-    /// one may be somebody else's.
+    /// one may be somebody else's, or one that is not to be used.
     pub(crate) fn never_clear(&self) -> bool {
-        self.sticky && !self.left || self.other_key.is_some()
+        self.sticky && !self.left || self.other_key.is_some() || self.is_distrusted()
+    }
+
+    /// Whether nothing at all goes to it.
+    pub(crate) fn is_distrusted(&self) -> bool {
+        self.trust.trust == Trust::Distrusted
+    }
+
+    /// Whether its key is sealed to; `policy` is that for all.
+    pub(crate) fn check_trust(&self, policy: TrustPolicy) -> Result<(), SendError> {
+        match self.account_key {
+            Some(_) => self.policy.unwrap_or(policy).check(&self.trust, self.once_verified),
+            // There is nothing to seal to yet.
+            None => Ok(()),
+        }
     }
 }
 
@@ -301,6 +348,14 @@ record!(Contact, 6, BareJid, |contact| contact.retry_at.map(Timestamp::from_mill
     && !contact.fetching
     && contact.retry_at.is_none())
 .then_some(contact.checked));
+
+/// What was decided about the keys of an account, and no longer holds; the oldest first.
+#[derive(Clone, Default, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+pub(crate) struct History {
+    pub(crate) past: Vec<PastDecision>,
+}
+
+record!(History, 20, BareJid);
 
 /// An available resource.
 #[derive(Clone, Debug, TlsDeserializeBytes, TlsSerialize, TlsSize)]
@@ -362,6 +417,8 @@ pub(crate) struct Device {
     pub(crate) too_far: u8,
     /// The statements of its signature that have come.
     pub(crate) statements: Seen,
+    /// The highest time that messages have said in sessions that are gone, in milliseconds.
+    pub(crate) heard: u64,
 }
 
 impl Device {
@@ -433,6 +490,10 @@ key!(([u8; 16], u32, u32), |key| *key, |key: ([u8; 16], u32, u32)| Ok(key));
 key!(String, |key| Bytes::from(key.as_bytes()), |key: Bytes| to_text(key));
 key!(BareJid, |key| Bytes::from(key.as_str().as_bytes()), |key: Bytes| to_jid(key));
 key!((BareJid, u32), |key| (Bytes::from(key.0.as_str().as_bytes()), key.1), |key: (Bytes, u32)| Ok((
+    to_jid(key.0)?,
+    key.1
+)));
+key!((BareJid, u64), |key| (Bytes::from(key.0.as_str().as_bytes()), key.1), |key: (Bytes, u64)| Ok((
     to_jid(key.0)?,
     key.1
 )));

@@ -7,7 +7,7 @@ use crate::engine::iq::{is_answer, is_message};
 use crate::engine::opening::Occasion;
 use crate::engine::outbox::MAX_OUTBOX;
 use crate::engine::records::{Contact, WaitingSend};
-use crate::engine::seal::Target;
+use crate::engine::seal::{Target, is_passing};
 use crate::error::{Error, Malformed, Misuse};
 use crate::identity::DeviceRecord;
 use crate::jid::{Address, BareJid};
@@ -289,11 +289,17 @@ impl Draft<'_> {
         if element.depth() > MAX_DEPTH - COPY_DEPTH {
             return Ok(Attempt::Fail(SendError::TooLarge));
         }
+        if !form.is_for_anyone() && self.is_distrusted(to)? {
+            return Ok(Attempt::Fail(SendError::Distrusted));
+        }
         if form.is_signed() {
             return self.sign(order, to, element, form);
         }
         if self.contact(to)?.is_some_and(|contact| contact.other_key.is_some()) {
             return Ok(Attempt::Fail(SendError::KeyChanged));
+        }
+        if let Err(why) = self.check_trust(to)? {
+            return Ok(Attempt::Fail(why));
         }
         let iq = &*element.name == IQ;
         let inquiry = if iq && is_answer(element) { self.inquiry(element)?.cloned() } else { None };
@@ -320,7 +326,8 @@ impl Draft<'_> {
             Ok(content) => content,
             Err(why) => return Ok(Attempt::Fail(why)),
         };
-        let Ok(content) = content.encode(self.config.padding) else {
+        let said = content;
+        let Ok(content) = said.encode(self.config.padding) else {
             return Ok(Attempt::Fail(SendError::TooLarge));
         };
         // The other side writes it out again: escaping makes one byte five, and servers add a little.
@@ -337,6 +344,9 @@ impl Draft<'_> {
             return Ok(Attempt::Fail(SendError::TooLarge));
         }
         if &*element.name == MESSAGE {
+            if form == Form::Encrypted && !is_passing(element) {
+                self.keep((order, to), element, &said, level, &coverage)?;
+            }
             self.put_in_outbox(order, to, element.attr("id"), stanza, Some((token, coverage)));
             return Ok(Attempt::Sent);
         }

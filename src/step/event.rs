@@ -4,8 +4,10 @@ use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize};
 
 use crate::error::Reason;
 use crate::jid::BareJid;
+use crate::short_string::ShortString;
 use crate::step::Consent;
 use crate::trust::{Means, Trust};
+use crate::verify::{RunId, VerificationFault};
 
 /// Something to know.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -31,6 +33,34 @@ pub enum Event {
         peer: BareJid,
         /// Why not.
         reason: Reason,
+    },
+    /// Somebody else has this device's keys and state: its own advert or record has come, and it has not made it. It
+    /// is a copy of this device that runs too, or this state was put back from a backup without
+    /// [`Command::Restored`](crate::Command::Restored). The engine goes on as if that had been said.
+    Cloned,
+    /// A message under another encryption, such as OMEMO or OpenPGP. It follows as `Pass`: a body beside it is what
+    /// anybody on the way may have written.
+    Foreign {
+        /// The account that it claims to be from.
+        peer: BareJid,
+        /// The namespace of that encryption, at most 100 characters of it.
+        namespace: String,
+    },
+    /// Messages of this device could not be read, and it has been asked to send them again.
+    Recovering {
+        /// The account.
+        peer: BareJid,
+        /// The device.
+        device: u32,
+    },
+    /// A device could not read messages, and has been sent them again.
+    Resent {
+        /// The account.
+        peer: BareJid,
+        /// The device.
+        device: u32,
+        /// How many.
+        count: u16,
     },
     /// The same stanza again, or one too old to be told from it. Not an error.
     Duplicate {
@@ -128,12 +158,65 @@ pub enum Event {
         /// By what means.
         means: Means,
     },
+    /// A contact wants to compare account keys. Ask the user, who answers with
+    /// [`AnswerSecret`](crate::Command::AnswerSecret) if there is a question, else with
+    /// [`AcceptVerification`](crate::Command::AcceptVerification), or with
+    /// [`CancelVerification`](crate::Command::CancelVerification).
+    VerificationAsked {
+        /// The account.
+        peer: BareJid,
+        /// The device that asks.
+        device: u32,
+        /// The run.
+        run: RunId,
+        /// The question, if a secret is to be compared.
+        question: Option<String>,
+    },
+    /// Both sides have confirmed: the account key is the contact's, and is [verified](Trust::Verified) now.
+    VerificationDone {
+        /// The account.
+        peer: BareJid,
+        /// The run.
+        run: RunId,
+    },
+    /// A comparison of keys came to nothing. Close its dialogue.
+    VerificationFailed {
+        /// The account.
+        peer: BareJid,
+        /// The run.
+        run: RunId,
+        /// Why.
+        why: VerificationFault,
+    },
+    /// A comparison of keys was begun here; the contact is being asked.
+    VerificationStarted {
+        /// The account.
+        peer: BareJid,
+        /// The device that is asked.
+        device: u32,
+        /// The run.
+        run: RunId,
+    },
+    /// The short string of a comparison. Show it, and have both users read theirs to each other by another way than this
+    /// one: by telephone or in person. Then [`ConfirmVerification`](crate::Command::ConfirmVerification).
+    VerificationString {
+        /// The account.
+        peer: BareJid,
+        /// The run.
+        run: RunId,
+        /// The string.
+        string: ShortString,
+    },
     /// A stanza was refused. Nothing but bounded counters and timers has changed.
     Rejected {
         /// From whom, as far as the stanza can be believed.
         peer: Option<BareJid>,
+        /// From which device, as far as it can be believed.
+        device: Option<u32>,
         /// Why.
         reason: Reason,
+        /// Whether the device will be asked for it again. If it has kept the message, that is delivered then.
+        recoverable: bool,
     },
 }
 
