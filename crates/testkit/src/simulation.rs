@@ -24,7 +24,7 @@ pub use shrink::shrink;
 pub use suite::SIMULATED_SUITE;
 
 /// Whether an engine that cannot read a message has it sent again, by itself.
-pub const RECOVERY: bool = false;
+pub const RECOVERY: bool = true;
 
 /// Which suites a history runs with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

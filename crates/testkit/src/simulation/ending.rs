@@ -103,7 +103,7 @@ impl History {
                 let own = account == from && self.world.server.carbons;
                 if device != by
                     && (account == to || own)
-                    && !self.observer.devices[device].marks.contains(message)
+                    && !self.observer.devices[device].delivered.contains_key(message)
                 {
                     let number = |device: usize| self.observer.devices[device].id.unwrap_or_default();
                     let detail = format!(

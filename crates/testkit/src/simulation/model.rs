@@ -23,8 +23,8 @@ impl fmt::Display for Violation {
 /// What must hold.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Rule {
-    /// A device delivers a stanza once: as often as its sender has handed it in, which is once, if the sender was not
-    /// restored or cloned meanwhile. What is delivered again after a restart says so.
+    /// A device delivers a stanza once, and once more for each time that its sender was restored or cloned: then
+    /// it may have been sealed again. What is delivered again after a restart says so.
     DeliveredOnce,
     /// What is delivered as protected is what was handed in, and says which device of which account did that, and for whom.
     Attributed,
@@ -33,8 +33,9 @@ pub enum Rule {
     NotInClear,
     /// A message with this protocol's element is delivered, refused or called a duplicate: once.
     OneOutcome,
-    /// Between two devices each opens at most one handshake an hour. One more is excused for each of: either of them was
-    /// restored from a backup, cloned, or its account's key has changed.
+    /// With another device a device opens at most one handshake an hour because it has something to say, and one because
+    /// it did not understand: that one's first stanza is none of an application. One more is excused for each of: either
+    /// of them was restored from a backup, cloned, or its account's key has changed.
     OneHandshakeAnHour,
     /// When faults have ended and a message has gone from each device to each account, the next comes to every device.
     TalksAgain,
@@ -77,10 +78,8 @@ pub(super) struct Watched {
     pub(super) id: Option<u32>,
     /// Accounts that it must not write to in clear.
     pub(super) sticky: BTreeSet<String>,
-    /// What has been delivered: sender, device, the sender's time, and the message.
-    pub(super) delivered: BTreeSet<(String, u32, Timestamp, usize)>,
-    /// The messages delivered.
-    pub(super) marks: BTreeSet<usize>,
+    /// The messages delivered, and how often.
+    pub(super) delivered: BTreeMap<usize, u32>,
     /// Messages without end.
     pub(super) open: Vec<(Token, usize)>,
     /// How many letters and events have been looked at.
@@ -91,8 +90,8 @@ pub(super) struct Watched {
 /// Who opened how many handshakes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Handshakes {
-    /// By the two devices' numbers: the beginnings of the flights, and when each was first seen.
-    opened: BTreeMap<(u32, u32), Vec<(Timestamp, Vec<u8>)>>,
+    /// By the two devices' numbers: the beginnings of the flights, when each was first seen, and whether in trouble.
+    opened: BTreeMap<(u32, u32), Vec<(Timestamp, bool, Vec<u8>)>>,
     /// By two devices' numbers: how many handshakes are excused.
     excuses: BTreeMap<(u32, u32), u32>,
     /// The excuses of one device, for pairs that there are not yet.
@@ -107,22 +106,24 @@ pub(super) struct Handshakes {
 const HEAD: usize = 47;
 
 impl Handshakes {
-    /// A flight from one device to another is on the wire. `false` if it should not be.
-    pub(super) fn flight(&mut self, from: u32, to: u32, flight: &[u8], now: Timestamp) -> bool {
+    /// A flight from one device to another is on the wire, of its own accord or with something to say. `false` if it
+    /// should not be.
+    pub(super) fn flight(&mut self, pair: (u32, u32), flight: &[u8], trouble: bool, now: Timestamp) -> bool {
         let head = flight.get(..HEAD).unwrap_or(flight).to_vec();
-        let opened = self.opened.entry((from, to)).or_default();
-        if opened.iter().any(|(_, known)| *known == head) {
+        let (from, to) = pair;
+        let opened = self.opened.entry(pair).or_default();
+        if opened.iter().any(|(.., known)| *known == head) {
             return true;
         }
         self.count += 1;
         let hour = |at: &Timestamp| now.as_millis().saturating_sub(at.as_millis()) < 3_600_000;
-        let soon = opened.iter().any(|(at, _)| hour(at));
-        opened.push((now, head));
+        let soon = opened.iter().any(|(at, known, _)| *known == trouble && hour(at));
+        opened.push((now, trouble, head));
         if !soon {
             return true;
         }
         let each = [from, to].iter().map(|id| self.each.get(id).copied().unwrap_or_default()).sum::<u32>();
-        let used = self.excuses.entry((from, to)).or_default();
+        let used = self.excuses.entry(pair).or_default();
         *used += 1;
         self.excused += 1;
         *used <= each
@@ -142,14 +143,15 @@ mod tests {
     fn a_second_handshake_within_an_hour_needs_an_excuse() {
         let at = |minutes: u64| Timestamp::from_secs(1_000_000 + minutes * 60);
         let mut handshakes = Handshakes::default();
-        assert!(handshakes.flight(1, 2, b"a", at(0)) && handshakes.flight(2, 1, b"b", at(0)));
-        assert!(handshakes.flight(1, 2, b"a", at(1)), "the same again");
-        assert!(handshakes.flight(1, 2, b"c", at(61)));
+        assert!(handshakes.flight((1, 2), b"a", false, at(0)) && handshakes.flight((2, 1), b"b", false, at(0)));
+        assert!(handshakes.flight((1, 2), b"a", false, at(1)), "the same again");
+        assert!(handshakes.flight((1, 2), b"b", true, at(1)), "in trouble");
+        assert!(handshakes.flight((1, 2), b"c", false, at(61)));
         let mut other = handshakes.clone();
-        assert!(!other.flight(1, 2, b"d", at(62)));
+        assert!(!other.flight((1, 2), b"d", false, at(62)));
         handshakes.excuse(2);
-        assert!(handshakes.flight(1, 2, b"d", at(62)));
-        assert!(!handshakes.flight(1, 2, b"e", at(63)));
-        assert_eq!((handshakes.count, handshakes.excused), (5, 2));
+        assert!(handshakes.flight((1, 2), b"d", false, at(62)));
+        assert!(!handshakes.flight((1, 2), b"e", false, at(63)));
+        assert_eq!((handshakes.count, handshakes.excused), (6, 2));
     }
 }

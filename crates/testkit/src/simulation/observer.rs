@@ -1,5 +1,7 @@
 //! Compares what devices say, store and send with what was handed in.
 
+use std::collections::BTreeMap;
+
 use xmpp_e2e::{Event, Timestamp, Token};
 
 use crate::device::{Heard, Letter};
@@ -14,8 +16,8 @@ const MARK: &str = "sim-";
 pub struct Observer {
     pub(super) said: Vec<Said>,
     pub(super) devices: Vec<Watched>,
-    /// Devices, by number, whose state was set back or ran twice.
-    forked: std::collections::BTreeSet<u32>,
+    /// How often a device's state, by its number, was set back or began to run twice.
+    forked: BTreeMap<u32, u32>,
     pub(super) handshakes: Handshakes,
     violation: Option<Violation>,
 }
@@ -49,7 +51,7 @@ impl Observer {
     /// A device's state was set back, or runs twice.
     pub fn fork(&mut self, device: usize) {
         if let Some(id) = self.devices[device].id {
-            self.forked.insert(id);
+            *self.forked.entry(id).or_default() += 1;
             self.handshakes.excuse(id);
         }
     }
@@ -91,16 +93,15 @@ impl Observer {
             && context.addressed.as_str() == said.to
             && (watched.account == said.to || watched.account == by.account)
             && watched.id != by.id;
-        let forked = self.forked.contains(&sender_device);
+        let forks = self.forked.get(&sender_device).copied().unwrap_or_default();
         if !right {
             let detail = format!("{device} ({}) delivers {} of {}", watched.account, said.text, letter.stanza);
             self.report(Rule::Attributed, format!("{detail} as from {} device {sender_device}", letter.from));
             return;
         }
-        let watched = &mut self.devices[device];
-        let new = watched.delivered.insert((letter.from.clone(), sender_device, context.sent, place));
-        let first = watched.marks.insert(place);
-        if !new || !first && !forked {
+        let times = self.devices[device].delivered.entry(place).or_default();
+        *times += 1;
+        if *times > 1 + forks {
             self.report(Rule::DeliveredOnce, format!("{device} delivers message {place} twice"));
         }
     }
@@ -139,8 +140,9 @@ impl Observer {
             return;
         }
         let Some((from, flights)) = Peek::flights(stanza) else { return };
+        let trouble = !is_content(stanza);
         for (to, flight) in flights {
-            if !self.handshakes.flight(from, to, &flight, now) {
+            if !self.handshakes.flight((from, to), &flight, trouble, now) {
                 self.report(Rule::OneHandshakeAnHour, format!("{from} opens another to {to}"));
             }
         }
@@ -152,13 +154,17 @@ impl Observer {
         if !is_protected {
             return;
         }
-        // The engine's own messages have no type, and cause nothing if all is well.
-        let is_content = heard.stanza.contains("type='chat'") || heard.stanza.contains("type=\"chat\"");
+        // The engine's own messages cause nothing if all is well.
         let outcomes = heard.outcomes();
-        if outcomes > 1 || outcomes == 0 && whole && is_content {
+        if outcomes > 1 || outcomes == 0 && whole && is_content(&heard.stanza) {
             self.report(Rule::OneOutcome, format!("{device}: {outcomes} outcomes of {heard:?}"));
         }
     }
+}
+
+/// Whether a protected message is of an application: those of engines have no type.
+fn is_content(stanza: &str) -> bool {
+    stanza.contains("type='chat'") || stanza.contains("type=\"chat\"")
 }
 
 /// The number in a text that begins as all do.
