@@ -43,6 +43,7 @@ use zeroize::Zeroizing;
 use crate::agent::{AgentIdentity, AgentReply};
 use crate::env::{Env, Timestamp};
 use crate::error::{Error, Misuse};
+use crate::fingerprint::Fingerprint;
 use crate::jid::BareJid;
 use crate::stanza::{Hints, Padding, Tree};
 use crate::step::{Effect, InboxId, Need, OutboxId, Step, Token};
@@ -256,6 +257,10 @@ pub enum Command<'a> {
     Leave,
     /// The state was restored from a backup: sending chains are abandoned and prekeys replaced.
     Restored,
+    /// The user has scanned the code of a contact, or of another device of the own account: its key is verified. If it
+    /// is another key than the one known, that is told; if none is known, it must be the first. A changed key that the
+    /// code shows is accepted.
+    Scanned(&'a Fingerprint),
     /// Which account keys of a contact are sealed to.
     SetPolicy {
         /// The contact.

@@ -210,6 +210,7 @@ mod agent;
 mod engine;
 mod env;
 mod error;
+mod fingerprint;
 #[doc(hidden)]
 #[cfg(any(fuzzing, feature = "_fuzzing"))]
 pub mod fuzzing;
@@ -239,6 +240,7 @@ pub use engine::{
 };
 pub use env::{Env, Timestamp};
 pub use error::{Error, Malformed, Misbehaviour, Misuse, Reason, Unreadable};
+pub use fingerprint::{Fingerprint, InvalidCode};
 pub use jid::{BareJid, InvalidJid};
 pub use presence::PresenceMeaning;
 pub use rand_core;
@@ -247,8 +249,8 @@ pub use short_string::ShortString;
 pub use signed::StatementKind;
 pub use stanza::{Hints, Padding, Tree, TreeBuilder, Visitor};
 pub use step::{
-    Authentication, Consent, Context, Coverage, Effect, Event, Inbound, InboxId, Need, Outbound, OutboxId,
-    Protection, PublishFault, SendError, Step, Token, Via, Waiting,
+    Authentication, Consent, Context, Coverage, Effect, Event, Inbound, InboxId, Need, NotCovered, Outbound,
+    OutboxId, Protection, PublishFault, SendError, Step, Token, Uncovered, Via, Waiting,
 };
 pub use trust::{Decision, Means, PastDecision, Trust, TrustPolicy};
 pub use verify::{RunId, SharedSecret, VerificationFault};

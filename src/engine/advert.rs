@@ -297,7 +297,7 @@ impl Draft<'_> {
     fn presence_without(&mut self, jid: &BareJid, resource: &str, connection: u32) -> Done {
         let Some(contact) = self.contact(jid)? else { return Ok(()) };
         let known = contact.resources.iter().any(|known| known.name == resource && known.device != 0);
-        let sticky = contact.sticky && !contact.left;
+        let sticky = contact.encrypts();
         if contact.account_key.is_none() {
             return Ok(());
         }

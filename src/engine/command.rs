@@ -32,6 +32,7 @@ impl Draft<'_> {
             Command::Heal { jid } => self.heal(&parse(jid)?),
             Command::Leave => self.leave(),
             Command::Restored => self.restored(),
+            Command::Scanned(code) => self.scanned(code),
             Command::SetPolicy { jid, policy } => self.set_policy(&parse(jid)?, *policy),
             Command::SetTrust { jid, key, trust, means } => self.set_trust(&parse(jid)?, key, *trust, *means),
             Command::StartSecret { jid, device, question, secret } => {
@@ -55,11 +56,17 @@ impl Draft<'_> {
         let contact = self.contact_mut(jid)?;
         contact.former_key = contact.account_key.replace(digest);
         contact.other_key = None;
+        contact.expected = None;
         contact.list = Bytes::new(Vec::new());
         contact.live = Vec::new();
         contact.list_version = 0;
         contact.list_named = 0;
         contact.left = false;
+        // Whoever looks at a key wants it used; the adverts of it that have come were not believed.
+        let first = !core::mem::replace(&mut contact.sticky, true);
+        if first {
+            self.notify(Event::Encrypts { peer: jid.clone(), digest });
+        }
         if before.trust != Trust::FirstUse {
             let (trust, means) = (Trust::FirstUse, Means::Accepted);
             self.notify(Event::TrustChanged { peer: jid.clone(), trust, means });

@@ -275,6 +275,8 @@ pub(crate) struct Contact {
     pub(crate) account_key: Option<Digest>,
     /// What is decided about it.
     pub(crate) trust: Decision,
+    /// The key that it must show first, for the user has scanned its code.
+    pub(crate) expected: Option<Digest>,
     /// Whether a key of it has ever been verified.
     #[tls_codec(with = "crate::wire::flag")]
     pub(crate) once_verified: bool,
@@ -323,9 +325,14 @@ pub(crate) struct Contact {
 
 impl Contact {
     /// Whether messages go out protected or not at all: the account is known to encrypt, or shows two keys of which
-    /// one may be somebody else's, or one that is not to be used.
+    /// one may be somebody else's, or one that is not to be used; or the user has scanned its code.
     pub(crate) fn never_clear(&self) -> bool {
-        self.sticky && !self.left || self.other_key.is_some() || self.is_distrusted()
+        self.encrypts() || self.other_key.is_some() || self.expected.is_some() || self.is_distrusted()
+    }
+
+    /// Whether it is known to encrypt: it has shown so, or the user has verified its key; and it has not left.
+    pub(crate) fn encrypts(&self) -> bool {
+        (self.sticky || self.trust.trust == Trust::Verified) && !self.left
     }
 
     /// Whether nothing at all goes to it.

@@ -3,6 +3,7 @@
 use crate::engine::draft::{Done, Draft};
 use crate::engine::records::{Contact, History};
 use crate::error::{Error, Misuse};
+use crate::fingerprint::Fingerprint;
 use crate::identity::Digest;
 use crate::jid::BareJid;
 use crate::step::{Event, SendError};
@@ -10,6 +11,9 @@ use crate::trust::{Decision, Means, PastDecision, Trust, TrustPolicy};
 
 /// Past decisions kept for a contact: a key every few months, and each decided about twice.
 const MAX_HISTORY: usize = 16;
+
+/// Accounts whose code has been scanned and that have shown no key yet: who scans a room full of people has fewer.
+const MAX_EXPECTED: usize = 256;
 
 impl Draft<'_> {
     /// The user has looked at this key.
@@ -57,6 +61,53 @@ impl Draft<'_> {
             self.remember_decision(jid, PastDecision { key, decision: before })?;
         }
         Ok(before)
+    }
+
+    /// The user has scanned a code, which shows the account key of somebody.
+    pub(super) fn scanned(&mut self, code: &Fingerprint) -> Done {
+        let (jid, key) = (code.jid().clone(), code.key());
+        if self.own()?.jid == jid {
+            if key != self.config.identity.account_digest() {
+                self.notify(Event::CodeMismatch { peer: jid });
+            }
+            return Ok(());
+        }
+        let contact = self.contact(&jid)?;
+        let known = contact.and_then(|contact| contact.account_key);
+        let changed = contact.and_then(|contact| contact.other_key) == Some(key);
+        match known {
+            Some(known) if known == key => {}
+            _ if changed => self.accept_key(&jid, key)?,
+            Some(_) => {
+                self.notify(Event::CodeMismatch { peer: jid });
+                return Ok(());
+            }
+            None => return self.expect_key(&jid, key),
+        }
+        self.decide_trust(&jid, &key, Trust::Verified, Means::Code)
+    }
+
+    /// Keeps in mind the key that an account must show first.
+    fn expect_key(&mut self, jid: &BareJid, key: Digest) -> Done {
+        let mut others = Vec::new();
+        for other in self.state.contacts.all_keys() {
+            if let Some(contact) = self.state.contacts.get(&other)?
+                && contact.expected.is_some()
+                && other != *jid
+            {
+                others.push((contact.trust.at, other));
+            }
+        }
+        if others.len() >= MAX_EXPECTED
+            && let Some((_, oldest)) = others.into_iter().min()
+        {
+            self.contact_mut(&oldest)?.expected = None;
+        }
+        let at = self.now;
+        let contact = self.contact_mut(jid)?;
+        contact.expected = Some(key);
+        contact.trust = Decision { trust: Trust::Unknown, means: Means::Code, at };
+        Ok(())
     }
 
     pub(super) fn remember_decision(&mut self, jid: &BareJid, past: PastDecision) -> Done {

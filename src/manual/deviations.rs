@@ -46,6 +46,10 @@
 //! | clear text of a sticky account is an event | not when it comes from an archive | what is there may be older than the account's keys |
 //! | fetches: one for each account | eight at once, and those that a message waits for first | servers limit rates: five hundred requests at a log-in would time out |
 //! | keys that cannot be had | a server's silence is not taken for *none*: asked again, more and more rarely | a message to a contact whose server is slow or down for a while would fail |
+//! | nothing goes to a changed key before it is accepted | accepting makes the account sticky | adverts of the key that came before were not believed, so nothing else would; messages would go in clear |
+//! | the application's own policy | a key needs a decision with other means than *first* | it can then be stored and told as any other |
+//! | stanzas that the trust policy stops | fail, and do not wait | the user decides at leisure, and may not want it to go out a week later |
+//! | a device that cannot be sent to with the level needed | left out and told; the stanza fails only if that is all | one old device of a contact would stop everything |
 //! | publication | nodes are configured where the server's defaults do not do: access model, room for a record of each device | one common server keeps one item, another takes no such option with a publication |
 //! | one session state for handshake and ratchet | the responder's first ratchet key is its signed prekey, the root step lazy | a step is made when something is sent, so no key is made for nothing |
 //! | an offer is the offerer's first thing in each chain | prepared after the root step of that chain | so the epoch of the message is the one before |
@@ -59,7 +63,7 @@
 //!   *resend request* is read and never sent.
 //! * A command that retires another device. A device that has been retired stops by itself.
 //! * What cannot be read in a session is not asked for again; only a session that lost too much is replaced.
-//! * Linking, verification between people, trust states beyond first use, attestations.
+//! * Linking, interactive verification between people, attestations.
 //! * Access classes, offers to strangers, puzzles.
 //! * Files, media, the watch for clear-text channels.
 //! * Notes of a step for logs.

@@ -119,13 +119,55 @@
 //! what comes live until that is done. Prosody does not send from the offline store what a client could read in the
 //! archive, so what came between the reading and the presence would be missed until the next time.
 //!
+//! # Trust
+//!
+//! People verify one account key for each contact. What has been decided about it is `Contact::decision`, from
+//! `Engine::contact`: a state, by what means, and when. `Engine::trust_history` has what held before. Each `Deliver` says
+//! in `Context::trust` how far the sender was trusted when the message came; store it with the message. The own account's
+//! devices are verified.
+//!
+//! Whether a stanza is sealed to a contact is decided anew for each, when it is sealed, also for one that has waited:
+//!
+//! | the key is | `FirstUse` | `FirstUseUntilVerified` | `VerifiedOnly` | `Application` |
+//! |---|---|---|---|---|
+//! | the first | sent | sent, if no key of the contact was ever verified | `Untrusted` | `Untrusted` |
+//! | accepted with `AcceptKey` | sent | the same | `Untrusted` | sent |
+//! | `FirstUse` by `SetTrust` | sent | the same | `Untrusted` | sent |
+//! | verified | sent | sent | sent | sent |
+//! | distrusted | `Distrusted` | `Distrusted` | `Distrusted` | `Distrusted` |
+//! | changed, and not accepted | `KeyChanged` | `KeyChanged` | `KeyChanged` | `KeyChanged` |
+//!
+//! The words are those of `SendError`; nothing goes out in clear instead. `Engine::outlook` says them beforehand. The
+//! policy is `Config::trust`, or the contact's own by `Command::SetPolicy`. A stanza that fails so can be handed in again
+//! once the user has decided. A contact that is distrusted gets no automatic messages either; what it sends is delivered.
+//! What is signed for anyone needs no trust, and so does what the user consents to send in clear. What was sealed before
+//! a decision is not called back.
+//!
+//! **Fingerprints.** `Engine::fingerprint` is the own one, `Contact::fingerprint` a contact's, and
+//! `Contact::changed_fingerprint` that of a key nobody has accepted. Show `digits`, `words`, and `uri` as a QR code. What
+//! the user has looked at is then decided:
+//!
+//! * compared by eye or ear: `Command::SetTrust` with the digest of the key that was on the screen, so that a key which
+//!   changed meanwhile is not taken for it; `Fingerprint::matches` compares what was typed;
+//! * scanned: `Fingerprint::parse_uri`, then `Command::Scanned`. If that is another key than the known one,
+//!   `CodeMismatch` alarms and nothing changes. If no key is known, the first must be this one, or it is a changed key; and
+//!   nothing goes to the contact in clear any more.
+//!
+//! `AcceptKey` takes the key before too, so that a user who accepted or rejected in error can go back.
+//!
+//! `NewDevice` and `DeviceRetired` with the own account as peer are of the user's own devices: one that the user has not
+//! added means that somebody has the account key.
+//!
+//! **Coverage.** `Sent` says which devices can read the stanza, and which live ones cannot, and why. With
+//! `Config::partial` off it fails with `Incomplete` instead.
+//!
 //! # The other effects
 //!
 //! | effect | what to do |
 //! |---|---|
 //! | `Send` | put the bytes on the stream, unchanged; when the server has them, hand in `Input::Acknowledged(id)` |
 //! | `Ask` | give the request to the key agent; its reply comes back as `Input::Agent`, now or in five minutes |
-//! | `Notify` | show or log the event; `KeyChanged`, `ClearText` and `AdvertMissing` are for the user |
+//! | `Notify` | show or log the event; `KeyChanged`, `CodeMismatch`, `ClearText` and `AdvertMissing` are for the user |
 //!
 //! `PublishFailed` says why keys are not in PEP as they should be. Messages flow all the same between those who are
 //! online together, and the engine tries again by itself. Show it in the account's settings:

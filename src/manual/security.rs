@@ -82,7 +82,7 @@
 //!
 //! # Not in this version
 //!
-//! Rooms; linking of devices by a short string; verification between people; attestations; files and media; access control beyond
+//! Rooms; linking of devices by a short string; interactive verification between people; attestations; files and media; access control beyond
 //! one-time prekeys. What the engine does not protect passes as it is, and is never presented as protected.
 //!
 //! # Classes of vulnerability, and what avoids them

@@ -19,6 +19,11 @@ pub enum Event {
         /// The account.
         peer: BareJid,
     },
+    /// The code that the user has scanned is not of the key known. Either the key or the code is somebody else's.
+    CodeMismatch {
+        /// The account.
+        peer: BareJid,
+    },
     /// A clear-text message from an account that is known to encrypt. It follows as `Pass`.
     ClearText {
         /// The account.
@@ -45,6 +50,13 @@ pub enum Event {
         peer: BareJid,
         /// The namespace of that encryption, at most 100 characters of it.
         namespace: String,
+    },
+    /// A device of a known account, or of the own one, is one no more: the account's list says so.
+    DeviceRetired {
+        /// The account.
+        peer: BareJid,
+        /// The device.
+        device: u32,
     },
     /// Messages of this device could not be read, and it has been asked to send them again.
     Recovering {
@@ -115,7 +127,8 @@ pub enum Event {
         /// The account.
         peer: BareJid,
     },
-    /// A new device of a known account, certified by its account key.
+    /// A new device of a known account, certified by its account key; or of the own account, in its list. If the user
+    /// has not added it, somebody has the account key.
     NewDevice {
         /// The account.
         peer: BareJid,

@@ -10,6 +10,7 @@
 
 mod accounts;
 mod copies;
+mod coverage;
 mod crowd;
 mod devices;
 mod durable;

@@ -1,7 +1,7 @@
 //! What happened, in words that a person understands.
 
 use xmpp_e2e_client::xmpp_e2e::{
-    BareJid, Coverage, Event, Outlook, PublishFault, Reason, SendError, Unreadable, Waiting,
+    BareJid, Coverage, Event, Outlook, PublishFault, Reason, SendError, Trust, Unreadable, Waiting,
 };
 use xmpp_e2e_sqlite::Error as StoreError;
 
@@ -49,6 +49,18 @@ pub fn security(event: &Event) -> Said {
             "sign-missing",
             Some(peer),
             "A program of {} that encrypts came online without its sign that it does. The server may have taken it out. Messages stay encrypted.",
+        ),
+        Event::CodeMismatch { peer } => say(
+            Warning,
+            "wrong-code",
+            Some(peer),
+            "The code is not of the key that {} has here. Either the code or the key is somebody else's. Send nothing that matters before you know which.",
+        ),
+        Event::DeviceRetired { peer, device } => say(
+            Info,
+            "device-gone",
+            Some(peer),
+            &format!("Device {device} of {{}} has been shut out. Nothing is encrypted for it any more."),
         ),
         Event::ClearText { peer, .. } => say(Warning, "clear-text", Some(peer), CLEAR_TEXT),
         Event::Unverified { peer, .. } => say(
@@ -152,6 +164,16 @@ pub fn security(event: &Event) -> Said {
         Event::AgentFailed => {
             say(Warning, "no-keys", None, "The program that keeps the own keys did not answer.")
         }
+        Event::TrustChanged { peer, trust, .. } => say(
+            Info,
+            "trust",
+            Some(peer),
+            match trust {
+                Trust::Verified => "The key of {} is verified.",
+                Trust::Distrusted => "The key of {} is not to be used. Nothing is sent to {} any more.",
+                _ => "The key of {} is used without having been verified.",
+            },
+        ),
         Event::Rejected { peer, reason } => rejected(peer.as_ref(), *reason),
         _ => say(Note, "other", None, "Something happened that this program has no words for."),
     }
@@ -239,7 +261,11 @@ pub fn failed(why: SendError) -> (&'static str, &'static str) {
         SendError::Agent => ("agent", "The program that keeps the own keys refused."),
         SendError::Bounced => ("returned", "The message came back: the other side did not take it."),
         SendError::Cancelled => ("cancelled", "The message was taken back."),
+        SendError::Distrusted => ("distrusted", "You have said that the contact's key is not to be used."),
         SendError::Full => ("full", "Too many messages are on their way. Try again when some have arrived."),
+        SendError::Incomplete => {
+            ("incomplete", "Not all devices could have read the message, so it was not sent.")
+        }
         SendError::KeyChanged => (
             "key-changed",
             "The contact's key is another now. Compare it (/who), then /accept-key or /reject-key.",
@@ -250,6 +276,10 @@ pub fn failed(why: SendError) -> (&'static str, &'static str) {
         SendError::NotForRooms => ("room", "Messages to rooms cannot be encrypted."),
         SendError::NotProtectable => ("kind", "This kind of message cannot be encrypted."),
         SendError::TooLarge => ("too-large", "The message is too long."),
+        SendError::Untrusted => (
+            "untrusted",
+            "The contact's key has not been verified, as you want it to be. Compare fingerprints first.",
+        ),
         _ => ("other", "The message was not sent."),
     }
 }

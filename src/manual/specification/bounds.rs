@@ -76,6 +76,9 @@
 //! | stanzas delivered and not taken | 10,000 | an application that takes none is broken; then each input fails as misuse |
 //! | names told of children that are not covered | 16 | enough to find who adds them |
 //! | acknowledged ids kept | 64 to 128 | so that an error finds its token |
+//! | past decisions about the keys of a contact | 16 | a key every few months, each decided about twice |
+//! | codes scanned of accounts that have shown no key | 256 | who scans a room full of people has fewer; the oldest goes |
+//! | URI of a code | 9,469 bytes | a JID with every byte escaped |
 //! | prekeys in a request to the agent | 128 | a store that ran empty |
 //!
 //! # Times

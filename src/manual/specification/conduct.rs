@@ -7,10 +7,20 @@
 //! is used, until the user accepts it by its digest. Then the old key's devices, sessions and list go. The same
 //! account key under another JID raises an event.
 //!
+//! If the user has scanned the account's code before any key of it was seen, only the key of the code is taken as the
+//! first, as verified; another raises the event of a changed key, and no message goes out in clear meanwhile.
+//!
+//! Whether a key is sealed to is decided by the user's policy at the moment of sealing. To an account whose key the user
+//! distrusts nothing is sealed, and none of the messages of *Answers and own initiative* is sent; it counts there as one
+//! that may not see one's presence. What it sends is read all the same.
+//!
+//! A device that a newer list retires or leaves out, and in the list of the own account one that was not there before,
+//! raise an event.
+//!
 //! # Sticky
 //!
-//! An account is sticky once an advert of it has been verified through its record, or a handshake of it
-//! accepted. It stays so until a tombstone signed by its account key, or the user's explicit command. From then
+//! An account is sticky once an advert of it has been verified through its record, a handshake of it
+//! accepted, or a key of it accepted or verified by the user. It stays so until a tombstone signed by its account key, or the user's explicit command. From then
 //! on, under the default policy,
 //!
 //! * a message to it is sent encrypted, waits or fails, and never goes out in clear,

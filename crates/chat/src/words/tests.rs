@@ -1,5 +1,5 @@
 use super::*;
-use xmpp_e2e_client::xmpp_e2e::{Malformed, Misbehaviour};
+use xmpp_e2e_client::xmpp_e2e::{Malformed, Means, Misbehaviour, NotCovered, Uncovered};
 
 /// Words that nobody needs to know who wants to talk to somebody.
 const JARGON: [&str; 14] = [
@@ -40,6 +40,10 @@ fn events() -> Vec<Event> {
         Event::Superseded { peer: p(), device },
         Event::KeyChanged { peer: p(), digest },
         Event::KeyReused { peer: p(), known },
+        Event::CodeMismatch { peer: p() },
+        Event::DeviceRetired { peer: p(), device: 7 },
+        Event::TrustChanged { peer: p(), trust: Trust::Verified, means: Means::Code },
+        Event::TrustChanged { peer: p(), trust: Trust::Distrusted, means: Means::User },
         Event::Encrypts { peer: p(), digest },
         Event::Left { peer: p() },
         Event::NewDevice { peer: p(), device },
@@ -107,6 +111,9 @@ fn every_fate_has_a_word_and_a_sentence() {
     let waits = [Waiting::Agent, Waiting::Connection, Waiting::Keys, Waiting::Publication];
     let failures = [
         SendError::Agent,
+        SendError::Distrusted,
+        SendError::Incomplete,
+        SendError::Untrusted,
         SendError::Bounced,
         SendError::Cancelled,
         SendError::Full,
@@ -137,7 +144,7 @@ fn coverage_says_who_sees_nothing() {
     assert_eq!(coverage(&all), "encrypted for 1 device");
     all.devices = vec![1, 2];
     all.own_devices = vec![3];
-    all.missing = vec![4, 5];
+    all.missing = [4, 5].map(|device| NotCovered::new(device, false, Uncovered::NoRecord)).to_vec();
     all.resources_without = 1;
     let words = coverage(&all);
     check(&words);
