@@ -85,6 +85,25 @@ fn nothing_from_a_changed_key_is_delivered() {
 }
 
 #[test]
+fn a_message_under_a_changed_key_tells_of_the_change_where_nothing_else_does() {
+    let mut world = talking(5);
+    world.disconnect(BOB);
+    world.run();
+    world.devices[BOB] = Device::first("bob@example.org/desk", &mut world.rng);
+    // His server goes on to give his old keys, and shows nobody that he is there.
+    world.server.freeze(BOB_JID);
+    world.server.unsubscribe(ALICE_JID, BOB_JID);
+    world.connect(BOB);
+    world.run();
+    assert_eq!(count(&world, ALICE, |event| matches!(event, Event::KeyChanged { .. })), 0);
+    let _ = world.say_with(BOB, ALICE_JID, "it is me", Need::Encrypted(Level::CLASSICAL));
+    world.run();
+    assert_eq!(count(&world, ALICE, |event| matches!(event, Event::KeyChanged { .. })), 1);
+    assert_eq!(bodies(&world, ALICE), Vec::<&str>::new());
+    assert_eq!(outlook(&world), Outlook::Refused(SendError::KeyChanged));
+}
+
+#[test]
 fn forgetting_makes_a_contact_clear_again() {
     let mut world = talking(3);
     assert_eq!(outlook(&world), Outlook::Encrypted);
