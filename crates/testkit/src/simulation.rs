@@ -23,8 +23,9 @@ pub use plan::{Action, Plan, Shape};
 pub use shrink::shrink;
 pub use suite::SIMULATED_SUITE;
 
-/// Whether an engine that cannot read a message has it sent again, by itself.
-pub const RECOVERY: bool = true;
+/// Whether the user of a device that ran twice, or was set back in secret, says so in the end. If not, the engines must
+/// find out by themselves.
+pub const DECLARED: bool = true;
 
 /// Which suites a history runs with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -47,7 +47,8 @@
 //!
 //! A handshake that is opened because the other side was not understood counts on by 2^20 instead of one, and the
 //! counter of a flight refused for an unknown resumption secret counts as seen: the sender of what was not
-//! understood holds on to its session, and must come to the new one. A restored device counts on by 100,000.
+//! understood holds on to its session, and must come to the new one. A restored device counts on by 100,000, or from
+//! the seconds since 1970 if that is more.
 //!
 //! Besides the live session, up to three older ones are kept for a device; those over a month old go when a new
 //! one comes. A flight that is accepted ends a handshake of one's own with that device that is still waiting

@@ -90,10 +90,10 @@ pub(super) struct Watched {
 /// Who opened how many handshakes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Handshakes {
-    /// By the two devices' numbers: the beginnings of the flights, when each was first seen, and whether in trouble.
-    opened: BTreeMap<(u32, u32), Vec<(Timestamp, bool, Vec<u8>)>>,
-    /// By two devices' numbers: how many handshakes are excused.
-    excuses: BTreeMap<(u32, u32), u32>,
+    /// By place, and the two devices' numbers: the beginnings of the flights, when each was first seen, and whether in trouble.
+    opened: BTreeMap<(usize, u32, u32), Vec<(Timestamp, bool, Vec<u8>)>>,
+    /// The same: how many handshakes were excused.
+    excuses: BTreeMap<(usize, u32, u32), u32>,
     /// The excuses of one device, for pairs that there are not yet.
     each: BTreeMap<u32, u32>,
     /// How often one was used.
@@ -108,9 +108,15 @@ const HEAD: usize = 47;
 impl Handshakes {
     /// A flight from one device to another is on the wire, of its own accord or with something to say. `false` if it
     /// should not be.
-    pub(super) fn flight(&mut self, pair: (u32, u32), flight: &[u8], trouble: bool, now: Timestamp) -> bool {
+    pub(super) fn flight(
+        &mut self,
+        pair: (usize, u32, u32),
+        flight: &[u8],
+        trouble: bool,
+        now: Timestamp,
+    ) -> bool {
         let head = flight.get(..HEAD).unwrap_or(flight).to_vec();
-        let (from, to) = pair;
+        let (_, from, to) = pair;
         let opened = self.opened.entry(pair).or_default();
         if opened.iter().any(|(.., known)| *known == head) {
             return true;
@@ -143,15 +149,15 @@ mod tests {
     fn a_second_handshake_within_an_hour_needs_an_excuse() {
         let at = |minutes: u64| Timestamp::from_secs(1_000_000 + minutes * 60);
         let mut handshakes = Handshakes::default();
-        assert!(handshakes.flight((1, 2), b"a", false, at(0)) && handshakes.flight((2, 1), b"b", false, at(0)));
-        assert!(handshakes.flight((1, 2), b"a", false, at(1)), "the same again");
-        assert!(handshakes.flight((1, 2), b"b", true, at(1)), "in trouble");
-        assert!(handshakes.flight((1, 2), b"c", false, at(61)));
+        assert!(handshakes.flight((0, 1, 2), b"a", false, at(0)) && handshakes.flight((1, 2, 1), b"b", false, at(0)));
+        assert!(handshakes.flight((0, 1, 2), b"a", false, at(1)), "the same again");
+        assert!(handshakes.flight((0, 1, 2), b"b", true, at(1)), "in trouble");
+        assert!(handshakes.flight((0, 1, 2), b"c", false, at(61)));
         let mut other = handshakes.clone();
-        assert!(!other.flight((1, 2), b"d", false, at(62)));
+        assert!(!other.flight((0, 1, 2), b"d", false, at(62)));
         handshakes.excuse(2);
-        assert!(handshakes.flight((1, 2), b"d", false, at(62)));
-        assert!(!handshakes.flight((1, 2), b"e", false, at(63)));
+        assert!(handshakes.flight((0, 1, 2), b"d", false, at(62)));
+        assert!(!handshakes.flight((0, 1, 2), b"e", false, at(63)));
         assert_eq!((handshakes.count, handshakes.excused), (6, 2));
     }
 }

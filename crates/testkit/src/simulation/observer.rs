@@ -139,10 +139,11 @@ impl Observer {
         if !stanza.starts_with("<message") {
             return;
         }
+        // Where a device runs twice, each run counts.
         let Some((from, flights)) = Peek::flights(stanza) else { return };
         let trouble = !is_content(stanza);
         for (to, flight) in flights {
-            if !self.handshakes.flight((from, to), &flight, trouble, now) {
+            if !self.handshakes.flight((device, from, to), &flight, trouble, now) {
                 self.report(Rule::OneHandshakeAnHour, format!("{from} opens another to {to}"));
             }
         }

@@ -300,6 +300,10 @@ impl History {
         };
         let Some(device) = self.live().find(of) else { return };
         self.figures.left += 1;
+        // From now on the account itself does not encrypt.
+        for watched in self.observer.devices.iter_mut().filter(|watched| watched.account == jid) {
+            watched.sticky.clear();
+        }
         self.command(device, Command::Leave);
         self.run();
         self.accounts[account].left = true;
