@@ -1,5 +1,7 @@
 //! What is believed of other accounts' keys: records, device lists, account keys.
 
+use core::time::Duration;
+
 use crate::engine::draft::{Done, Draft};
 use crate::engine::records::{Contact, Device};
 use crate::engine::seen::Seen;
@@ -8,8 +10,11 @@ use crate::identity::{AccountKey, DeviceCertificate, DeviceList, DeviceRecord, D
 use crate::jid::BareJid;
 use crate::presence::AdvertIn;
 use crate::step::Event;
-use crate::trust::{Means, Trust};
+use crate::trust::{Decision, Means, Trust};
 use crate::wire::Bytes;
+
+/// Two copies of a device that both run would else start anew without end, each because of the other.
+const CLONED_INTERVAL: Duration = Duration::from_hours(24);
 
 impl Draft<'_> {
     /// Takes the record of a device, if it is good and not older than the one known.
@@ -23,6 +28,14 @@ impl Draft<'_> {
         let own = self.own()?;
         if own.jid == *jid && own.device == device {
             // One's own of earlier, or a clone's; it is published over.
+            let known = own.record.as_slice();
+            let newer = record.sequence() > own.record_sequence
+                || record.sequence() == own.record_sequence && !known.is_empty() && known != bytes;
+            let ours = certificate.signing_key() == self.config.identity.signing_key()
+                && *certificate.account_digest() == self.config.identity.account_digest();
+            if newer && ours {
+                self.cloned()?;
+            }
             return Ok(Ok(()));
         }
         if !self.take_account(jid, certificate)? {
@@ -42,7 +55,10 @@ impl Draft<'_> {
                 if let Err(reason) = refused {
                     return Ok(Err(reason));
                 }
-                self.state.openings.remove(&key);
+                if self.state.openings.contains(&key) {
+                    self.state.openings.remove(&key);
+                    self.asking_broken_off(&key)?;
+                }
             }
             None => {
                 if self.devices_of(jid).len() >= crate::identity::MAX_DEVICES {
@@ -61,6 +77,19 @@ impl Draft<'_> {
         let list = self.list_of(jid)?;
         self.judge(jid, device, list.as_ref())?;
         self.verify_pending(jid, &record)
+    }
+
+    /// Somebody else has signed with this device's key, or this device has and has forgotten it: what it has is no
+    /// state to seal with.
+    pub(super) fn cloned(&mut self) -> Done {
+        let own = self.own()?;
+        let before = crate::env::Timestamp::from_millis(own.cloned_at);
+        if own.cloned_at != 0 && self.now.since(before) < CLONED_INTERVAL {
+            return Ok(());
+        }
+        self.own_mut()?.cloned_at = self.now.as_millis();
+        self.notify(Event::Cloned);
+        self.restored()
     }
 
     /// Adds a device known by its certificate.
@@ -144,7 +173,10 @@ impl Draft<'_> {
             }
             None => {
                 let expected = contact.and_then(|contact| contact.expected);
-                if expected.is_some_and(|expected| expected != digest) {
+                let other = |(expected, decision): (Digest, Decision)| {
+                    expected != digest && decision.trust == Trust::Verified
+                };
+                if expected.is_some_and(other) {
                     let known = contact.map(|contact| [contact.other_key, contact.former_key]);
                     if known.is_some_and(|known| known.contains(&Some(digest))) {
                         self.reject(Some(jid), Misbehaviour::WrongSubject);
@@ -160,8 +192,10 @@ impl Draft<'_> {
                 if let (Some(_), Some(wrong)) = (expected, contact.other_key.take()) {
                     contact.former_key = Some(wrong);
                 }
-                match expected {
-                    Some(_) => self.decide_trust(jid, &digest, Trust::Verified, Means::Code)?,
+                match expected.filter(|(expected, _)| *expected == digest) {
+                    Some((_, decision)) => {
+                        self.decide_trust(jid, &digest, decision.trust, decision.means)?;
+                    }
                     None => _ = self.replace_decision(jid, Trust::FirstUse, Means::First)?,
                 }
                 Ok(true)

@@ -253,6 +253,7 @@ impl Draft<'_> {
         }
         self.store_session(jid, device, session);
         self.make_live(jid, device, id, opening.counter)?;
+        self.offer_histories(jid, device)?;
         let asked = self.ask_again(jid, device)?;
         if opening.announce && !asked {
             self.send_empty(jid, device)?;
@@ -340,6 +341,7 @@ impl Draft<'_> {
     pub(super) fn opening_disconnected(&mut self, key: &(BareJid, u32)) -> Done {
         if self.state.openings.get(key)?.is_some_and(|opening| opening.stage == OpeningStage::Prekeys) {
             self.state.openings.remove(key);
+            self.asking_broken_off(key)?;
         }
         Ok(())
     }

@@ -183,7 +183,7 @@ impl Engine {
     /// [`Misuse::Jid`] if `jid` is no bare JID; [`Error::NotLoaded`].
     pub fn trust_history(&self, jid: &str) -> Result<Vec<PastDecision>, Error> {
         let jid = BareJid::parse(jid).map_err(|_| Misuse::Jid)?;
-        Ok(self.state.histories.get(&jid)?.map_or_else(Vec::new, |history| history.past.clone()))
+        Ok(self.state.past_decisions.get(&jid)?.map_or_else(Vec::new, |history| history.past.clone()))
     }
 
     /// The own device's number; zero before the first input.

@@ -452,7 +452,7 @@ impl Draft<'_> {
         self.pursue(jid)
     }
 
-    fn target(
+    pub(super) fn target(
         &mut self,
         jid: &BareJid,
         device: u32,

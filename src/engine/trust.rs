@@ -1,7 +1,7 @@
 //! What is decided about the keys of accounts.
 
 use crate::engine::draft::{Done, Draft};
-use crate::engine::records::{Contact, History};
+use crate::engine::records::{Contact, PastDecisions};
 use crate::error::{Error, Misuse};
 use crate::fingerprint::Fingerprint;
 use crate::identity::Digest;
@@ -91,11 +91,10 @@ impl Draft<'_> {
     fn expect_key(&mut self, jid: &BareJid, key: Digest) -> Done {
         let mut others = Vec::new();
         for other in self.state.contacts.all_keys() {
-            if let Some(contact) = self.state.contacts.get(&other)?
-                && contact.expected.is_some()
+            if let Some((_, decision)) = self.state.contacts.get(&other)?.and_then(|contact| contact.expected)
                 && other != *jid
             {
-                others.push((contact.trust.at, other));
+                others.push((decision.at, other));
             }
         }
         if others.len() >= MAX_EXPECTED
@@ -104,20 +103,19 @@ impl Draft<'_> {
             self.contact_mut(&oldest)?.expected = None;
         }
         let at = self.now;
-        let contact = self.contact_mut(jid)?;
-        contact.expected = Some(key);
-        contact.trust = Decision { trust: Trust::Unknown, means: Means::Code, at };
+        let decision = Decision { trust: Trust::Verified, means: Means::Code, at };
+        self.contact_mut(jid)?.expected = Some((key, decision));
         Ok(())
     }
 
     pub(super) fn remember_decision(&mut self, jid: &BareJid, past: PastDecision) -> Done {
-        let mut history = self.state.histories.get(jid)?.cloned().unwrap_or_default();
-        let History { past: all } = &mut history;
+        let mut history = self.state.past_decisions.get(jid)?.cloned().unwrap_or_default();
+        let PastDecisions { past: all } = &mut history;
         if all.len() >= MAX_HISTORY {
             all.remove(0);
         }
         all.push(past);
-        self.state.histories.put(jid.clone(), history);
+        self.state.past_decisions.put(jid.clone(), history);
         Ok(())
     }
 

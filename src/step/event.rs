@@ -2,12 +2,14 @@
 
 use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize};
 
+use crate::engine::HistoryOffer;
 use crate::error::Reason;
+use crate::history::HistoryEnd;
 use crate::jid::BareJid;
 use crate::short_string::ShortString;
 use crate::step::Consent;
 use crate::trust::{Means, Trust};
-use crate::verify::{RunId, VerificationFault};
+use crate::verify::{Question, RunId, VerificationFault};
 
 /// Something to know.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -108,6 +110,18 @@ pub enum Event {
         /// The digest of the new key.
         digest: [u8; 32],
     },
+    /// The key of a file of history was forgotten.
+    HistoryEnded {
+        /// The name of the file.
+        id: [u8; 16],
+        /// The other device.
+        device: u32,
+        /// Why.
+        why: HistoryEnd,
+    },
+    /// Another device of the own account has sealed a file of history for this one. `Engine::open_history` reads it once
+    /// the application has it.
+    HistoryOffered(HistoryOffer),
     /// This account key is already known under another JID.
     KeyReused {
         /// The account that shows it now.
@@ -183,7 +197,7 @@ pub enum Event {
         /// The run.
         run: RunId,
         /// The question, if a secret is to be compared.
-        question: Option<String>,
+        question: Option<Question>,
     },
     /// Both sides have confirmed: the account key is the contact's, and is [verified](Trust::Verified) now.
     VerificationDone {

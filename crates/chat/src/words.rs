@@ -1,7 +1,8 @@
 //! What happened, in words that a person understands.
 
 use xmpp_e2e_client::xmpp_e2e::{
-    BareJid, Coverage, Event, Outlook, PublishFault, Reason, SendError, Trust, Unreadable, Waiting,
+    BareJid, Coverage, Event, HistoryEnd, Outlook, PublishFault, Reason, SendError, Trust, Unreadable,
+    Waiting,
 };
 use xmpp_e2e_sqlite::Error as StoreError;
 
@@ -68,6 +69,30 @@ pub fn security(event: &Event) -> Said {
             "unverified",
             Some(peer),
             "The message that follows says that {} has signed it, which cannot be checked here. Anybody on the way can have written it.",
+        ),
+        Event::Cloned => say(
+            Warning,
+            "copied",
+            None,
+            "A copy of this device runs too, or its data was put back from a backup. If you know of neither, somebody may have taken its keys: shut this device out from another one, and set it up anew.",
+        ),
+        Event::Foreign { peer, .. } => say(
+            Note,
+            "other-encryption",
+            Some(peer),
+            "The message that follows came from {} under another encryption. What can be read of it may be anybody's.",
+        ),
+        Event::Recovering { peer, .. } => say(
+            Info,
+            "asked-again",
+            Some(peer),
+            "Messages of {} could not be read. They have been asked for again.",
+        ),
+        Event::Resent { peer, count, .. } => say(
+            Info,
+            "sent-again",
+            Some(peer),
+            &format!("A device of {{}} could not read {count} messages. They were sent to it again."),
         ),
         Event::Duplicate { peer, .. } => {
             say(Note, "duplicate", Some(peer), "A message of {} came a second time and was left out.")
@@ -149,6 +174,13 @@ pub fn security(event: &Event) -> Said {
             Some(peer),
             "The server does not give out the newest list of the devices of {}. A device that was lost or stolen may still be on the list known here.",
         ),
+        Event::HistoryEnded { why, .. } => say(Info, "history-ended", None, history(*why)),
+        Event::HistoryOffered(_) => say(
+            Info,
+            "history-offered",
+            None,
+            "Another device of this account has made a file with the past messages for this one.",
+        ),
         Event::Retired => say(
             Warning,
             "retired",
@@ -174,17 +206,34 @@ pub fn security(event: &Event) -> Said {
                 _ => "The key of {} is used without having been verified.",
             },
         ),
-        Event::Rejected { peer, reason } => rejected(peer.as_ref(), *reason),
+        Event::Rejected { peer, reason, recoverable, .. } => rejected(peer.as_ref(), *reason, *recoverable),
         _ => say(Note, "other", None, "Something happened that this program has no words for."),
+    }
+}
+
+fn history(why: HistoryEnd) -> &'static str {
+    match why {
+        HistoryEnd::Taken => "The other device has read the file with the past messages.",
+        HistoryEnd::Dropped => "The other device does not want the file with the past messages any more.",
+        HistoryEnd::Expired => "Nobody has read the file with the past messages in time. Make a new one.",
+        HistoryEnd::Replaced => {
+            "There are newer files with the past messages. The oldest cannot be read any more."
+        }
+        _ => "The file with the past messages cannot be read any more.",
     }
 }
 
 /// Of whoever encrypts, and has written without.
 const CLEAR_TEXT: &str = "The message that follows came from {} in clear, although {} encrypts. Anybody on the way can have written it. /encrypt off lets you answer in clear.";
 
-fn rejected(peer: Option<&BareJid>, reason: Reason) -> Said {
+fn rejected(peer: Option<&BareJid>, reason: Reason, recoverable: bool) -> Said {
     let name = peer.map_or("somebody", BareJid::as_str);
     let (level, kind, sentence) = match reason {
+        _ if recoverable => (
+            Level::Info,
+            "unreadable",
+            format!("A message of {name} cannot be read here. It will be asked for again."),
+        ),
         Reason::Unreadable(Unreadable::NoSession | Unreadable::NoPrekey) => (
             Level::Info,
             "unreadable",

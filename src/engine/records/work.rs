@@ -159,6 +159,10 @@ pub(crate) enum Query {
     Keys = 3,
     /// A step of the publication of one's own.
     Publication = 4,
+    /// That the account has left.
+    Tombstone = 5,
+    /// The item of the own record is taken back; whether it could be changes nothing.
+    Retraction = 6,
 }
 
 /// An outstanding request to the key agent.

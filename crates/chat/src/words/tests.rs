@@ -62,6 +62,8 @@ fn events() -> Vec<Event> {
         PublishFault::NoAnswer,
     ];
     all.extend(faults.map(|why| Event::PublishFailed { why }));
+    let ends = [HistoryEnd::Dropped, HistoryEnd::Expired, HistoryEnd::Replaced, HistoryEnd::Taken];
+    all.extend(ends.map(|why| Event::HistoryEnded { id: [1; 16], device, why }));
     let unreadable = [
         Unreadable::Bounced,
         Unreadable::NotForThisDevice,
@@ -77,9 +79,15 @@ fn events() -> Vec<Event> {
         Reason::Misbehaved(Misbehaviour::RolledBack),
     ]);
     for reason in reasons {
-        all.push(Event::Rejected { peer: Some(p()), reason });
-        all.push(Event::Rejected { peer: None, reason });
+        for recoverable in [false, true] {
+            all.push(Event::Rejected { peer: Some(p()), device: Some(7), reason, recoverable });
+            all.push(Event::Rejected { peer: None, device: None, reason, recoverable });
+        }
     }
+    all.push(Event::Cloned);
+    all.push(Event::Foreign { peer: p(), namespace: "urn:xmpp:omemo:2".to_owned() });
+    all.push(Event::Recovering { peer: p(), device: 7 });
+    all.push(Event::Resent { peer: p(), device: 7, count: 3 });
     all
 }
 
@@ -102,7 +110,11 @@ fn what_nobody_can_act_on_is_no_warning() {
     let peer = BareJid::parse("juliet@example.com").unwrap();
     assert_eq!(security(&Event::Duplicate { peer: peer.clone(), device: 1 }).level, Level::Note);
     let reason = Reason::Unreadable(Unreadable::NotForThisDevice);
-    assert_eq!(security(&Event::Rejected { peer: Some(peer.clone()), reason }).level, Level::Note);
+    assert_eq!(
+        security(&Event::Rejected { peer: Some(peer.clone()), device: None, reason, recoverable: false })
+            .level,
+        Level::Note
+    );
     assert_eq!(security(&Event::KeyChanged { peer, digest: [0; 32] }).level, Level::Warning);
 }
 

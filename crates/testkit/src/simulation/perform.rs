@@ -311,6 +311,9 @@ impl History {
 
     fn new_key(&mut self, account: u8) {
         let Some(account) = self.account(account) else { return };
+        if std::mem::replace(&mut self.accounts[account].has_new_key, true) {
+            return;
+        }
         let jid = self.accounts[account].jid;
         let devices: Vec<usize> =
             self.live().filter(|device| self.world.devices[*device].account() == jid).collect();

@@ -66,7 +66,8 @@ pub enum Action {
     Leave(u8),
     /// A device is wiped, and nobody says so.
     Lose(u8),
-    /// An account loses all devices and its key, and begins anew.
+    /// An account loses all devices and its key, and begins anew; once. Records of two dead keys beside those of a third
+    /// would change its key again and again in the eyes of its contacts.
     NewKey(u8),
     /// A device ends its stream.
     Offline(u8),
