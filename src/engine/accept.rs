@@ -275,7 +275,10 @@ impl Draft<'_> {
         certificate: &DeviceCertificate,
         list_version: u32,
     ) -> Result<Result<(), Reason>, Error> {
-        if let Some(list) = self.list_of(jid)?
+        // Under another account key the list has nothing to say: that the key has changed is to be told.
+        let known_key = self.contact(jid)?.and_then(|contact| contact.account_key);
+        let changed = known_key.is_some_and(|known| known != *certificate.account_digest());
+        if let Some(list) = self.list_of(jid)?.filter(|_| !changed)
             && let Err(reason) = list.accepts(certificate)
         {
             // A newer list may have the device, until that list is there; none takes a retired one

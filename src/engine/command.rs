@@ -5,6 +5,7 @@ use crate::engine::asks::operation;
 use crate::engine::draft::{Done, Draft};
 use crate::engine::records::{Contact, Own, Purpose, Query};
 use crate::engine::{Command, pep};
+use crate::env::Timestamp;
 use crate::error::{Misuse, Unreadable};
 use crate::identity::{DeviceList, DeviceState, ListTbs};
 use crate::jid::BareJid;
@@ -148,12 +149,13 @@ impl Draft<'_> {
     /// flights to its prekeys are not accepted, for which of them were is not known. What is in the
     /// outbox was sealed before the backup; the peer knows it if it came.
     pub(super) fn restored(&mut self) -> Done {
+        let now = self.now;
         for key in self.state.devices.all_keys() {
             if let Some(known) = self.state.devices.get_mut(&key)? {
                 // The next handshake names what this state has; the peer sees that it is old. Its
                 // counter is past those used since.
                 known.live = None;
-                known.sent_counter = known.sent_counter.saturating_add(u64::from(RESTORE_GAP));
+                known.sent_counter = past_u64(now, known.sent_counter);
             }
         }
         for sequence in self.state.prekeys.all_keys() {
@@ -169,22 +171,21 @@ impl Draft<'_> {
             self.end_arrival(&key.0, key.1, Some(Unreadable::NoPrekey.into()))?;
         }
         self.publish_anew(true)?;
-        let now = self.now;
         let own = self.own_mut()?;
         own.restored_at = now;
         own.rotate_at = now;
         own.advert.clear();
         own.record = Bytes::new(Vec::new());
         own.certificate = Bytes::new(Vec::new());
-        own.serial = own.serial.saturating_add(RESTORE_GAP);
+        own.serial = past(now, own.serial);
         own.list_fetched = false;
         // The numbers used since the backup are not known; these are past them.
-        own.record_sequence = own.record_sequence.saturating_add(RESTORE_GAP);
-        own.advert_sequence = own.advert_sequence.saturating_add(RESTORE_GAP);
+        own.record_sequence = past(now, own.record_sequence);
+        own.advert_sequence = past(now, own.advert_sequence);
         let counters = self.state.counters.get_mut(&())?.ok_or(Misuse::Record)?;
-        counters.prekey = counters.prekey.saturating_add(RESTORE_GAP);
-        counters.statement = counters.statement.saturating_add(u64::from(RESTORE_GAP));
-        counters.ask = counters.ask.saturating_add(u64::from(RESTORE_GAP));
+        counters.prekey = past(now, counters.prekey);
+        counters.statement = past_u64(now, counters.statement);
+        counters.ask = past_u64(now, counters.ask);
         Ok(())
     }
 
@@ -324,3 +325,13 @@ impl Draft<'_> {
 
 /// More rotations and adverts than anybody makes between a backup and its restoration.
 const RESTORE_GAP: u32 = 100_000;
+
+/// A number past all that this device can have used, also if the same backup was restored before: none rises by more
+/// than one a second, so the time in seconds is past those of then.
+fn past(now: Timestamp, number: u32) -> u32 {
+    number.saturating_add(RESTORE_GAP).max(now.as_secs())
+}
+
+fn past_u64(now: Timestamp, number: u64) -> u64 {
+    number.saturating_add(u64::from(RESTORE_GAP)).max(now.as_secs().into())
+}

@@ -28,6 +28,10 @@ const REFUSED: Duration = Duration::from_mins(10);
 /// A handshake opened because the peer could not be understood, at most so often for a device.
 const REOPEN: Duration = Duration::from_hours(1);
 
+/// A handshake opened because the peer could not be understood counts on by so much: what could not be read may have had
+/// a counter of its own, after a restore one far ahead, and this session is to be the one that both use.
+const TROUBLE_STEP: u64 = 1 << 20;
+
 /// Why a handshake is opened.
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub(super) enum Occasion {
@@ -160,8 +164,11 @@ impl Draft<'_> {
         let (account, me) = (own.jid.clone(), own.device);
         let list_version = self.contact(&account)?.map_or(0, |contact| contact.list_version);
         let Some(known) = self.state.devices.get(&key)? else { return Ok(()) };
-        let counter = known.sent_counter.max(known.seen_counter).saturating_add(1);
-        let unchained = self.state.openings.get(&key)?.is_some_and(|opening| opening.unchained);
+        let opening = self.state.openings.get(&key)?;
+        let (announce, unchained) =
+            opening.map_or((false, false), |opening| (opening.announce, opening.unchained));
+        let step = if announce { TROUBLE_STEP } else { 1 };
+        let counter = known.sent_counter.max(known.seen_counter).saturating_add(step);
         let resumption = if unchained { None } else { self.newest_resumption(jid, device)? };
         let payload = Payload {
             certificate,

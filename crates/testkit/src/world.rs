@@ -252,7 +252,7 @@ impl World {
     }
 
     /// One tick or stanza for one device. Whether there was anything.
-    fn turn(&mut self, device: usize) -> bool {
+    pub(crate) fn turn(&mut self, device: usize) -> bool {
         let now = self.now;
         let revives = self.revives;
         self.with(device, |device, server, env| {
@@ -271,13 +271,13 @@ impl World {
     }
 
     /// What the link had delayed until now.
-    fn arrivals(&mut self) -> bool {
+    pub(crate) fn arrivals(&mut self) -> bool {
         let arrived = self.link.as_ref().map(|link| link.due(self.now.as_millis())).unwrap_or_default();
         self.inject(arrived)
     }
 
     /// What the link holds back for others to overtake, when there are no others.
-    fn stragglers(&mut self) -> bool {
+    pub(crate) fn stragglers(&mut self) -> bool {
         let rest = self.link.as_ref().map(Link::rest).unwrap_or_default();
         self.inject(rest)
     }
