@@ -4,6 +4,7 @@ use crate::NS;
 use crate::engine::draft::{Done, Draft};
 use crate::engine::records::SessionKey;
 use crate::engine::seal::{Sealed, Target};
+use crate::env::Timestamp;
 use crate::error::{Error, Misuse};
 use crate::jid::BareJid;
 use crate::session::{Context as Bound, StanzaKind};
@@ -13,7 +14,7 @@ use crate::wire::to_base64;
 
 impl Draft<'_> {
     /// Acts on what the engine at the other end of this session says. The session is stored as it is after reading.
-    pub(super) fn controlled(&mut self, key: &SessionKey, control: &Control) -> Done {
+    pub(super) fn controlled(&mut self, key: &SessionKey, said: Timestamp, control: &Control) -> Done {
         let (jid, _, _) = key;
         match control {
             Control::ListVersion(version) => {
@@ -27,7 +28,7 @@ impl Draft<'_> {
             }
             Control::Empty => Ok(()),
             Control::Verification(message) => self.verification_received(key, message.as_slice()),
-            Control::Resend(Resend::Since(since)) => self.asked_to_resend(key, *since),
+            Control::Resend(Resend::Since(since)) => self.asked_to_resend(key, said, *since),
             // Authentic, and nothing this version acts on; what is sent again has been handed over.
             Control::Resend(Resend::Message(_)) => Ok(()),
             Control::Linking(message) => self.linking_said(key, message.as_slice()),

@@ -149,7 +149,10 @@ mod tests {
     fn a_second_handshake_within_an_hour_needs_an_excuse() {
         let at = |minutes: u64| Timestamp::from_secs(1_000_000 + minutes * 60);
         let mut handshakes = Handshakes::default();
-        assert!(handshakes.flight((0, 1, 2), b"a", false, at(0)) && handshakes.flight((1, 2, 1), b"b", false, at(0)));
+        assert!(
+            handshakes.flight((0, 1, 2), b"a", false, at(0))
+                && handshakes.flight((1, 2, 1), b"b", false, at(0))
+        );
         assert!(handshakes.flight((0, 1, 2), b"a", false, at(1)), "the same again");
         assert!(handshakes.flight((0, 1, 2), b"b", true, at(1)), "in trouble");
         assert!(handshakes.flight((0, 1, 2), b"c", false, at(61)));

@@ -95,7 +95,8 @@ impl Observer {
             && watched.id != by.id;
         let forks = self.forked.get(&sender_device).copied().unwrap_or_default();
         if !right {
-            let detail = format!("{device} ({}) delivers {} of {}", watched.account, said.text, letter.stanza);
+            let detail =
+                format!("{device} ({}) delivers {} of {}", watched.account, said.text, letter.stanza);
             self.report(Rule::Attributed, format!("{detail} as from {} device {sender_device}", letter.from));
             return;
         }
