@@ -21,21 +21,28 @@ impl Draft<'_> {
         let parse = |jid: &str| BareJid::parse(jid).map_err(|_| Misuse::Jid);
         match command {
             Command::AcceptKey { jid, digest } => self.accept_key(&parse(jid)?, *digest),
+            Command::AcceptLinking { run } => self.accept_linking(run.to_bytes()),
             Command::AcceptVerification { jid, run } => self.accept_verification(&parse(jid)?, *run),
             Command::AnswerSecret { jid, run, secret } => self.answer_secret(&parse(jid)?, *run, *secret),
-            Command::RejectKey { jid, digest } => self.reject_key(&parse(jid)?, *digest),
+            Command::BeginAnew => self.begin_anew(),
             Command::Cancel(token) => self.cancel(*token),
+            Command::CancelLinking { run } => self.cancel_linking(run.to_bytes()),
             Command::CancelVerification { jid, run } => self.cancel_verification(&parse(jid)?, *run),
+            Command::CatchUp { active } => self.set_catch_up(*active),
+            Command::ConfirmLinking { run, same } => self.confirm_linking(run.to_bytes(), *same),
             Command::ConfirmVerification { jid, run, same } => {
                 self.confirm_verification(&parse(jid)?, *run, *same)
             }
-            Command::CatchUp { active } => self.set_catch_up(*active),
             Command::DropHistory { id } => self.drop_history(*id),
             Command::Forget { jid } => self.forget(&parse(jid)?),
             Command::Heal { jid } => self.heal(&parse(jid)?),
             Command::Leave => self.leave(),
+            Command::Link => self.link(),
+            Command::NameDevice { name } => self.name_device(name),
             Command::OfferHistory { file, name } => self.offer_history(file, name),
+            Command::RejectKey { jid, digest } => self.reject_key(&parse(jid)?, *digest),
             Command::Restored => self.restored(),
+            Command::RetireDevice { device } => self.retire_device(*device),
             Command::Scanned(code) => self.scanned(code),
             Command::SetPolicy { jid, policy } => self.set_policy(&parse(jid)?, *policy),
             Command::SetTrust { jid, key, trust, means } => self.set_trust(&parse(jid)?, key, *trust, *means),
@@ -118,7 +125,7 @@ impl Draft<'_> {
         Ok(())
     }
 
-    fn drop_devices(&mut self, jid: &BareJid) -> Done {
+    pub(super) fn drop_devices(&mut self, jid: &BareJid) -> Done {
         self.forget_kept(jid)?;
         for device in self.devices_of(jid) {
             self.close_sessions(jid, device)?;
@@ -185,6 +192,11 @@ impl Draft<'_> {
     /// Says, signed, that the account has left, empties what is published, and forgets everything
     /// once that is signed.
     fn leave(&mut self) -> Done {
+        if !self.config.identity.has_account_key() && !self.is_unlinked()? {
+            // A linked device cannot speak for the account.
+            self.notify(Event::AgentFailed);
+            return Ok(());
+        }
         self.end_runs(VerificationFault::Cancelled, true)?;
         let own = self.own_mut()?;
         own.left = true;
@@ -219,10 +231,7 @@ impl Draft<'_> {
 
     /// The tombstone is signed: publish it, and forget the rest.
     pub(super) fn tombstone_signed(&mut self, list: &DeviceList) -> Done {
-        self.own_mut()?.tombstone = list.bytes().into();
-        self.publish_tombstone(true)?;
-        // After this nothing tells the contacts to look.
-        self.announce_list(list.version())?;
+        self.publish_farewell(list)?;
         let own = self.own()?;
         if own.connected && own.advert_list == list.version() && !own.presence.is_empty() {
             let presence = self.presence_with_advert()?;
@@ -260,6 +269,22 @@ impl Draft<'_> {
             self.own_mut()?.tombstone = Bytes::new(Vec::new());
         }
         Ok(())
+    }
+
+    /// This device alone is retired, as its list says: the others look after the account.
+    pub(super) fn device_left(&mut self, list: &DeviceList) -> Done {
+        self.own_mut()?.left = true;
+        self.notify(Event::Retired);
+        self.publish_farewell(list)?;
+        self.left()
+    }
+
+    /// Publishes a list without this device, takes its record back, and tells those there is a session with.
+    fn publish_farewell(&mut self, list: &DeviceList) -> Done {
+        self.own_mut()?.tombstone = list.bytes().into();
+        self.publish_tombstone(true)?;
+        // After this nothing tells the contacts to look.
+        self.announce_list(list.version())
     }
 
     fn left(&mut self) -> Done {

@@ -37,6 +37,8 @@ const TROUBLE_STEP: u64 = 64;
 pub(super) enum Occasion {
     /// There is something to send.
     Send,
+    /// This device asks to be linked: no one-time prekeys are used up for it.
+    Linking,
     /// The peer named a session that is not known here.
     NotUnderstood,
     /// The same, and it did not understand ours either: this one names none.
@@ -82,11 +84,11 @@ impl Draft<'_> {
             state: Secret::from(&[][..]),
             resumption: Secret::from(&[][..]),
             counter: 0,
-            announce: occasion != Occasion::Send,
-            unchained: occasion == Occasion::NothingInCommon,
+            announce: matches!(occasion, Occasion::NotUnderstood | Occasion::NothingInCommon),
+            unchained: matches!(occasion, Occasion::NothingInCommon | Occasion::Linking),
         };
         self.state.openings.put(key, opening);
-        if let Some(resource) = resource.filter(|_| connected) {
+        if let Some(resource) = resource.filter(|_| connected && occasion != Occasion::Linking) {
             // One-time prekeys make the first flight forward secret at once; the device gives them.
             let to = format!("{}/{resource}", jid.as_str());
             self.request_of(&to, device, Query::Keys, "get", &pep::ask_keys())?;
@@ -157,8 +159,9 @@ impl Draft<'_> {
         let (Some(agreement), Some(signed_prekey)) = (agreement, signed_prekey) else {
             return self.opening_refused(&key, SendError::NoKeys);
         };
+        let certificate = self.certificate_to_show()?;
         let own = self.own()?;
-        let (account, me, certificate) = (own.jid.clone(), own.device, own.certificate.clone());
+        let (account, me) = (own.jid.clone(), own.device);
         let list_version = self.contact(&account)?.map_or(0, |contact| contact.list_version);
         let Some(known) = self.state.devices.get(&key)? else { return Ok(()) };
         let opening = self.state.openings.get(&key)?;
@@ -258,6 +261,9 @@ impl Draft<'_> {
         if opening.announce && !asked {
             self.send_empty(jid, device)?;
         }
+        if self.own()?.jid == *jid {
+            self.linking_opened(jid, device, id)?;
+        }
         self.flush(jid)?;
         Ok(true)
     }
@@ -322,6 +328,7 @@ impl Draft<'_> {
             known.refused_until = until;
         }
         if self.own()?.jid == key.0 {
+            self.linking_not_opened(key.1)?;
             // A device of one's own that cannot be covered holds nothing up.
             return self.flush_all();
         }

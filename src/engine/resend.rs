@@ -8,7 +8,7 @@ use crate::engine::receive::{How, Incoming};
 use crate::engine::records::{Kept, SessionKey};
 use crate::engine::recovery::Missing;
 use crate::env::Timestamp;
-use crate::error::{Error, Malformed, Misbehaviour, Misuse};
+use crate::error::{Error, Malformed, Misbehaviour, Misuse, Reason};
 use crate::jid::BareJid;
 use crate::secret::Secret;
 use crate::session::{Session, StanzaKind};
@@ -248,10 +248,14 @@ impl Draft<'_> {
         let (Some(addressed), Some(content), true) =
             (addressed, content.filter(|content| fits(&content.body)), known_type)
         else {
-            return self.refuse_resent(&sender, device, Malformed::Stanza.into());
+            self.refuse_resent(&sender, device, Malformed::Stanza.into());
+            return Ok(false);
         };
         match self.is_missing(&sender, device, content.time)? {
-            Missing::No => return self.refuse_resent(&sender, device, Misbehaviour::OutOfTurn.into()),
+            Missing::No => {
+                self.refuse_resent(&sender, device, Misbehaviour::OutOfTurn.into());
+                return Ok(false);
+            }
             Missing::Read => {
                 self.notify(Event::Duplicate { peer: sender, device });
                 return Ok(false);
@@ -305,15 +309,9 @@ impl Draft<'_> {
         Ok(true)
     }
 
-    fn refuse_resent(
-        &mut self,
-        peer: &BareJid,
-        device: u32,
-        reason: crate::error::Reason,
-    ) -> Result<bool, Error> {
+    fn refuse_resent(&mut self, peer: &BareJid, device: u32, reason: Reason) {
         let (peer, device) = (Some(peer.clone()), Some(device));
         self.notify(Event::Rejected { peer, device, reason, recoverable: false });
-        Ok(false)
     }
 }
 

@@ -88,6 +88,14 @@ impl World {
         self.devices.len() - 1
     }
 
+    /// Adds a device without account key, which another of its account is to link. It is not connected yet.
+    pub fn add_unlinked(&mut self, full_jid: &str) -> usize {
+        let device = Device::unlinked(full_jid, &self.suites, &mut self.rng);
+        self.server.register(device.account());
+        self.devices.push(device);
+        self.devices.len() - 1
+    }
+
     /// Adds `count` contacts of `account` that are online with adverts: `c000@example.net/home` and so
     /// on. Their programs stop once their keys are published, and the servers go on for them; only
     /// that of the contact number `keep` goes on, as the last device.

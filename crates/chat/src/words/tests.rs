@@ -1,5 +1,5 @@
 use super::*;
-use xmpp_e2e_client::xmpp_e2e::{Malformed, Means, Misbehaviour, NotCovered, Uncovered};
+use xmpp_e2e_client::xmpp_e2e::{LinkFault, Malformed, Means, Misbehaviour, NotCovered, Uncovered};
 
 /// Words that nobody needs to know who wants to talk to somebody.
 const JARGON: [&str; 14] = [
@@ -47,6 +47,10 @@ fn events() -> Vec<Event> {
         Event::Encrypts { peer: p(), digest },
         Event::Left { peer: p() },
         Event::NewDevice { peer: p(), device },
+        Event::Linked { device },
+        Event::LinkingAsked { device, run: [1; 16] },
+        Event::LinkingFailed { run: [1; 16], why: LinkFault::TimedOut },
+        Event::OtherAccountKey { digest },
         Event::Published,
         Event::SuitesShrank { peer: p(), device },
         Event::ListWithheld { peer: p() },
@@ -135,6 +139,7 @@ fn every_fate_has_a_word_and_a_sentence() {
         SendError::NoKeys,
         SendError::NotForRooms,
         SendError::NotProtectable,
+        SendError::OtherAccountKey,
         SendError::TooLarge,
     ];
     let said = waits.map(waiting).into_iter().chain(failures.map(failed));
