@@ -27,7 +27,8 @@ const PATIENCE_EACH: usize = 40;
 const PAST: usize = 64;
 
 /// The accounts of all histories.
-const ACCOUNTS: [&str; 4] = ["alice@one.example", "bob@two.example", "carol@three.example", "dave@one.example"];
+const ACCOUNTS: [&str; 4] =
+    ["alice@one.example", "bob@two.example", "carol@three.example", "dave@one.example"];
 
 /// What became of a history.
 #[derive(Clone, Debug)]
@@ -391,7 +392,8 @@ impl History {
     pub(super) fn measure(&mut self) {
         for device in &self.world.devices {
             let stored = device.store.load().expect("a store in memory");
-            let bytes: usize = stored.records.iter().map(|(key, value)| key.as_bytes().len() + value.len()).sum();
+            let bytes: usize =
+                stored.records.iter().map(|(key, value)| key.as_bytes().len() + value.len()).sum();
             let records = stored.records.len();
             self.figures.most_records = self.figures.most_records.max(records as u64);
             self.figures.most_bytes = self.figures.most_bytes.max(bytes as u64);

@@ -23,8 +23,8 @@ impl fmt::Display for Violation {
 /// What must hold.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Rule {
-    /// A device delivers a stanza once, and once more for each time that its sender was restored or cloned: then
-    /// it may have been sealed again. What is delivered again after a restart says so.
+    /// A device delivers a stanza once, and once more for each time that it or the sender was restored or cloned: then
+    /// it may have been sealed again, or asked for again. What is delivered again after a restart says so.
     DeliveredOnce,
     /// What is delivered as protected is what was handed in, and says which device of which account did that, and for whom.
     Attributed,
@@ -35,7 +35,7 @@ pub enum Rule {
     OneOutcome,
     /// With another device a device opens at most one handshake an hour because it has something to say, and one because
     /// it did not understand: that one's first stanza is none of an application. One more is excused for each of: either
-    /// of them was restored from a backup, cloned, or its account's key has changed.
+    /// of them was restored from a backup, or its account's key has changed; and twelve if one was cloned.
     OneHandshakeAnHour,
     /// When faults have ended and a message has gone from each device to each account, the next comes to every device.
     TalksAgain,
@@ -149,7 +149,10 @@ mod tests {
     fn a_second_handshake_within_an_hour_needs_an_excuse() {
         let at = |minutes: u64| Timestamp::from_secs(1_000_000 + minutes * 60);
         let mut handshakes = Handshakes::default();
-        assert!(handshakes.flight((0, 1, 2), b"a", false, at(0)) && handshakes.flight((1, 2, 1), b"b", false, at(0)));
+        assert!(
+            handshakes.flight((0, 1, 2), b"a", false, at(0))
+                && handshakes.flight((1, 2, 1), b"b", false, at(0))
+        );
         assert!(handshakes.flight((0, 1, 2), b"a", false, at(1)), "the same again");
         assert!(handshakes.flight((0, 1, 2), b"b", true, at(1)), "in trouble");
         assert!(handshakes.flight((0, 1, 2), b"c", false, at(61)));

@@ -164,7 +164,8 @@ impl History {
             Action::ClearText(_, account) if connected => {
                 let Some(account) = self.account(account) else { return };
                 let (from, to) = (self.accounts[account].jid, self.world.devices[device].full_jid.clone());
-                let text = format!("<message from='{from}/x' to='{to}' type='chat'><body>hi</body></message>");
+                let text =
+                    format!("<message from='{from}/x' to='{to}' type='chat'><body>hi</body></message>");
                 self.world.server.inject(&to, text);
             }
             Action::Replay(_, number) if connected => {
@@ -279,7 +280,7 @@ impl History {
         clone.record = original.record.clone();
         clone.restore();
         let watched = self.observer.devices[device].clone();
-        self.observer.fork(device);
+        self.observer.run_twice(device);
         self.figures.cloned += 1;
         self.known[device].undeclared = true;
         let clone = self.push(clone, Known { clone_of: Some(device), ..Known::default() });
