@@ -87,13 +87,19 @@ pub(super) struct Watched {
     pub(super) events: usize,
 }
 
+/// The place of a device, its number, and that of another.
+type Pair = (usize, u32, u32);
+
+/// When a flight was first seen, whether in trouble, and its beginning.
+type Opened = (Timestamp, bool, Vec<u8>);
+
 /// Who opened how many handshakes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Handshakes {
-    /// By place, and the two devices' numbers: the beginnings of the flights, when each was first seen, and whether in trouble.
-    opened: BTreeMap<(usize, u32, u32), Vec<(Timestamp, bool, Vec<u8>)>>,
+    /// What each pair has opened.
+    opened: BTreeMap<Pair, Vec<Opened>>,
     /// The same: how many handshakes were excused.
-    excuses: BTreeMap<(usize, u32, u32), u32>,
+    excuses: BTreeMap<Pair, u32>,
     /// The excuses of one device, for pairs that there are not yet.
     each: BTreeMap<u32, u32>,
     /// How often one was used.
@@ -108,13 +114,7 @@ const HEAD: usize = 47;
 impl Handshakes {
     /// A flight from one device to another is on the wire, of its own accord or with something to say. `false` if it
     /// should not be.
-    pub(super) fn flight(
-        &mut self,
-        pair: (usize, u32, u32),
-        flight: &[u8],
-        trouble: bool,
-        now: Timestamp,
-    ) -> bool {
+    pub(super) fn flight(&mut self, pair: Pair, flight: &[u8], trouble: bool, now: Timestamp) -> bool {
         let head = flight.get(..HEAD).unwrap_or(flight).to_vec();
         let (_, from, to) = pair;
         let opened = self.opened.entry(pair).or_default();

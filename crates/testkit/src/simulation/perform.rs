@@ -22,6 +22,7 @@ impl History {
             Action::Pep(account, pep) => {
                 if let Some(account) = self.account(account) {
                     self.figures.pep_faults += u64::from(pep != Pep::Works);
+                    self.accounts[account].forgotten |= pep != Pep::Works;
                     self.world.server.set_pep(self.accounts[account].jid, pep);
                 }
             }
@@ -232,7 +233,7 @@ impl History {
         }
     }
 
-    fn offline(&mut self, device: usize) {
+    pub(super) fn offline(&mut self, device: usize) {
         if self.world.devices[device].runs() {
             self.known[device].suspended = false;
             self.with(device, Device::disconnect);
