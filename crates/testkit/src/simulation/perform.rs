@@ -60,6 +60,7 @@ impl History {
                 }
             }
             Action::NewKey(account) => self.new_key(account),
+            Action::Retire(account) => self.retire(account),
             Action::Accept(n)
             | Action::Backup(n)
             | Action::CatchUp(n, ..)
@@ -309,6 +310,28 @@ impl History {
         self.command(device, Command::Leave);
         self.run();
         self.accounts[account].left = true;
+    }
+
+    fn retire(&mut self, account: u8) {
+        let Some(account) = self.account(account) else { return };
+        let jid = self.accounts[account].jid;
+        let of = |device: &usize| {
+            self.world.devices[*device].account() == jid && self.known[*device].clone_of.is_none()
+        };
+        let devices: Vec<usize> = self.live().filter(of).collect();
+        let (Some(by), Some(device)) = (devices.first().copied(), devices.last().copied()) else { return };
+        let Some(id) = self.observer.devices[device].id.filter(|_| by != device) else { return };
+        let state = &self.world.devices[by];
+        let shown = |state: &Device| {
+            let devices = state.engine().own_devices().expect("never evicted");
+            devices.iter().any(|own| own.device == id)
+        };
+        if !state.is_connected() || !state.runs() || !shown(state) {
+            return;
+        }
+        self.figures.retired += 1;
+        self.command(by, Command::RetireDevice { device: id });
+        self.end_device(device);
     }
 
     fn new_key(&mut self, account: u8) {
