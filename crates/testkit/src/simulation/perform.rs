@@ -22,7 +22,6 @@ impl History {
             Action::Pep(account, pep) => {
                 if let Some(account) = self.account(account) {
                     self.figures.pep_faults += u64::from(pep != Pep::Works);
-                    self.accounts[account].forgotten |= pep != Pep::Works;
                     self.world.server.set_pep(self.accounts[account].jid, pep);
                 }
             }
