@@ -59,11 +59,8 @@ impl History {
             self.world.server.inject(&to, stanza);
         }
         for device in self.members() {
-            // A server that loses what was published is started anew at last: only then do its users look again.
-            let jid = self.world.devices[device].account();
-            if self.accounts.iter().any(|account| account.jid == jid && account.forgotten) {
-                self.offline(device);
-            }
+            // A stream that has lost stanzas is not gone on with, and servers that lose what is published start anew.
+            self.offline(device);
             self.online(device);
         }
         self.run();

@@ -35,7 +35,8 @@ pub enum Rule {
     OneOutcome,
     /// With another device a device opens at most one handshake an hour because it has something to say, and one because
     /// it did not understand: that one's first stanza is none of an application. One more is excused for each of: either
-    /// of them was restored from a backup, or its account's key has changed; and twelve if one was cloned.
+    /// of them was restored from a backup, or its account's key has changed; twelve if one was cloned,
+    /// and one when one comes back, for what it opened while it was away is seen then.
     OneHandshakeAnHour,
     /// When faults have ended and a message has gone from each device to each account, the next comes to every device.
     TalksAgain,

@@ -22,7 +22,6 @@ impl History {
             Action::Pep(account, pep) => {
                 if let Some(account) = self.account(account) {
                     self.figures.pep_faults += u64::from(pep != Pep::Works);
-                    self.accounts[account].forgotten |= pep != Pep::Works;
                     self.world.server.set_pep(self.accounts[account].jid, pep);
                 }
             }
@@ -209,17 +208,26 @@ impl History {
         message
     }
 
-    /// Accepts what keys have changed.
+    /// The user looks at each key that has changed, and accepts it if it is the account's. It may be one that a server still
+    /// has of devices that are gone.
     pub(super) fn accept(&mut self, device: usize) {
         for account in 0..self.accounts.len() {
             let jid = self.accounts[account].jid;
             if !self.world.devices[device].runs() {
                 return;
             }
-            let contact = self.world.devices[device].engine().contact(jid).ok().flatten();
-            if let Some(digest) = contact.and_then(|contact| contact.changed_key) {
+            let key = |device: &Device| device.engine().contact(jid).ok().flatten();
+            let changed = key(&self.world.devices[device]).and_then(|contact| contact.changed_key);
+            let of = |device: &usize| {
+                let device = &self.world.devices[*device];
+                device.account() == jid && device.runs()
+            };
+            let own = self.live().find(of).and_then(|own| key(&self.world.devices[own])?.account_key);
+            if let (Some(digest), Some(own)) = (changed, own) {
                 self.observer.excuse(device);
-                self.command(device, Command::AcceptKey { jid, digest });
+                let accept = Command::AcceptKey { jid, digest };
+                let reject = Command::RejectKey { jid, digest };
+                self.command(device, if digest == own { accept } else { reject });
             }
         }
     }
@@ -227,6 +235,10 @@ impl History {
     pub(super) fn online(&mut self, device: usize) {
         self.known[device].down = false;
         self.known[device].suspended = false;
+        if !self.world.devices[device].is_connected() {
+            // What it opened while it was away is seen now.
+            self.observer.excuse(device);
+        }
         if !self.world.devices[device].runs() {
             self.with(device, Device::restart);
         } else if !self.world.devices[device].is_connected() {
