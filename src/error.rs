@@ -149,18 +149,6 @@ impl From<crate::wire::Undecodable> for Reason {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Misuse {
-    /// The stanza handed in is not one stanza as RFC 6120 has it.
-    #[error("not a stanza: {0}")]
-    Stanza(Malformed),
-    /// A JID that is not one.
-    #[error("not a JID")]
-    Jid,
-    /// A stored record that does not decode, or that another account or version wrote.
-    #[error("a stored record is damaged")]
-    Record,
-    /// Ten thousand delivered stanzas that the application has not taken.
-    #[error("nothing delivered is taken")]
-    InboxFull,
     /// Consent to clear text for another account than the stanza's.
     #[error("consent for another account")]
     Consent,
@@ -170,24 +158,36 @@ pub enum Misuse {
     /// A file of history, or a name for one, of another device or account, or that cannot be one.
     #[error("not a file of history of this device")]
     History,
-    /// A key decided about that is not the one the contact has, or has shown.
-    #[error("not the key shown")]
-    Key,
-    /// No decision: trust that is [unknown](crate::Trust::Unknown), or by [no act](crate::Means::First) of the user.
-    #[error("no decision")]
-    Trust,
-    /// A shared secret that is empty, or one or its question too long: more than 1,024 bytes.
-    #[error("an empty secret, or a text too long")]
-    Text,
-    /// A name of a device that is too long or has control characters.
-    #[error("not a name of a device")]
-    Name,
-    /// A run of linking that there is not, or that is past what is asked.
-    #[error("no such run of linking")]
-    Run,
     /// The agent's identity cannot be certified, or is not the one the store was made with.
     #[error("the agent's identity does not fit")]
     Identity,
+    /// Ten thousand delivered stanzas that the application has not taken.
+    #[error("nothing delivered is taken")]
+    InboxFull,
+    /// A JID that is not one.
+    #[error("not a JID")]
+    Jid,
+    /// A key decided about that is not the one the contact has, or has shown.
+    #[error("not the key shown")]
+    Key,
+    /// A name of a device that is too long or has control characters.
+    #[error("not a name of a device")]
+    Name,
+    /// A stored record that does not decode, or that another account or version wrote.
+    #[error("a stored record is damaged")]
+    Record,
+    /// A run of linking that there is not, or that is past what is asked.
+    #[error("no such run of linking")]
+    Run,
+    /// The stanza handed in is not one stanza as RFC 6120 has it.
+    #[error("not a stanza: {0}")]
+    Stanza(Malformed),
+    /// A shared secret that is empty, or one or its question too long: more than 1,024 bytes.
+    #[error("an empty secret, or a text too long")]
+    Text,
+    /// No decision: trust that is [unknown](crate::Trust::Unknown), or by [no act](crate::Means::First) of the user.
+    #[error("no decision")]
+    Trust,
 }
 
 /// Why an input was not handled. The engine is unchanged.

@@ -425,6 +425,9 @@ pub enum SendError {
     /// The user has said that the contact's key is not to be used.
     #[error("the contact's key is distrusted")]
     Distrusted,
+    /// To be authenticated without a copy, and with what servers change: see [`Authentication::with_copy`].
+    #[error("servers would change it")]
+    Fragile,
     /// More stanzas are unacknowledged or waiting than are kept.
     #[error("too many outstanding")]
     Full,
@@ -443,9 +446,6 @@ pub enum SendError {
     /// No device of the peer has keys.
     #[error("the contact has no keys")]
     NoKeys,
-    /// The own account shows another account key: see [`Event::OtherAccountKey`].
-    #[error("the own account shows another key")]
-    OtherAccountKey,
     /// To a room or a service, which has no keys.
     #[error("not for rooms")]
     NotForRooms,
@@ -453,9 +453,9 @@ pub enum SendError {
     /// answers, or an answer to what was not protected.
     #[error("this stanza cannot be protected")]
     NotProtectable,
-    /// To be authenticated without a copy, and with what servers change: see [`Authentication::with_copy`].
-    #[error("servers would change it")]
-    Fragile,
+    /// The own account shows another account key: see [`Event::OtherAccountKey`].
+    #[error("the own account shows another key")]
+    OtherAccountKey,
     /// An iq or presence whose stream has ended.
     #[error("the stream it was for has ended")]
     StreamEnded,

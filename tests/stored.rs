@@ -3,7 +3,12 @@
 //! `XMPP_E2E_STORED=write cargo test --test stored` writes them anew. That is for a record whose version has changed, and
 //! for versions that nobody has stored anything with.
 
-#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "helpers of tests")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "helpers of tests"
+)]
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -11,6 +16,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Once;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -18,7 +24,10 @@ use chacha20::ChaCha20Rng;
 use xmpp_e2e::rand_core::SeedableRng;
 use xmpp_e2e::store::{RecordKey, Store, Stored};
 use xmpp_e2e::suite::{Level, Suites};
-use xmpp_e2e::{Command, Config, Effect, Engine, Env, Input, LocalAgent, Need, Timestamp, Token};
+use xmpp_e2e::{
+    Command, Config, Effect, Engine, Env, Event, Input, LocalAgent, Means, Need, Timestamp, Token, Trust,
+};
+use xmpp_e2e_testkit::wire::{bytes_in, with_bytes};
 use xmpp_e2e_testkit::{Device, World};
 
 const ALICE: usize = World::ALICE;
@@ -31,6 +40,9 @@ const ENCRYPTED: Need = Need::Encrypted(Level::HYBRID);
 
 /// What the message says that was sealed when the files were made.
 const THEN: &str = "sealed when this was stored";
+
+/// And one that was altered on its way.
+const ALTERED: &str = "altered on its way";
 
 /// A world in which Alice's telephone has a record of every kind, and a message for it that is still to be read.
 fn world() -> (World, String) {
@@ -55,6 +67,17 @@ fn world() -> (World, String) {
         world.say(from, to, "hello");
         world.run();
     }
+    // A key decided about twice, a comparison of keys and a device to be linked, all waiting for users.
+    let key = world.devices[ALICE].engine().contact(BOB_JID).unwrap().unwrap().account_key.unwrap();
+    for trust in [Trust::Distrusted, Trust::Verified] {
+        world.command(ALICE, Command::SetTrust { jid: BOB_JID, key, trust, means: Means::User });
+    }
+    world.command(ALICE, Command::StartVerification { jid: BOB_JID, device: None });
+    let watch = world.add_unlinked("alice@example.com/watch");
+    world.connect(watch);
+    world.run();
+    world.command(watch, Command::Link);
+    world.run();
     // A file of history, offered.
     let to = world.devices[TABLET].engine().device();
     let file =
@@ -66,6 +89,16 @@ fn world() -> (World, String) {
     world.say(BOB, ALICE_JID, "lost");
     world.server.tamper = None;
     world.say(BOB, ALICE_JID, "behind it");
+    world.run();
+    // One that was altered, and will be asked for.
+    let stanza = held(&mut world, "phone");
+    world.say(BOB, ALICE_JID, ALTERED);
+    world.server.tamper = None;
+    let stanza = stanza.take();
+    let mut bytes = bytes_in(&stanza, "e", 0);
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    world.server.inject("alice@example.com/phone", with_bytes(&stanza, "e", 0, &bytes));
     world.run();
     // From here on nothing is acknowledged, taken or answered.
     for device in &mut world.devices[..2] {
@@ -198,6 +231,20 @@ fn delivers(effects: &[Effect], text: &str) -> bool {
         .any(|effect| matches!(effect, Effect::Deliver { stanza, .. } if stanza.as_str().contains(text)))
 }
 
+fn notifies(effects: &[Effect], which: fn(&Event) -> bool) -> bool {
+    effects.iter().any(|effect| matches!(effect, Effect::Notify(event) if which(event)))
+}
+
+/// The stanzas that effects send from a device to an account, as the servers deliver them.
+fn stanzas(effects: &[Effect], from: &str, to: &str) -> Vec<String> {
+    let sent = effects.iter().filter_map(|effect| match effect {
+        Effect::Send { stanza, .. } => Some(stanza.as_str()),
+        _ => None,
+    });
+    let sent = sent.filter(|stanza| stanza.contains(&format!("to='{to}")));
+    sent.map(|stanza| stanza.replacen(' ', &format!(" from='{from}' "), 1)).collect()
+}
+
 fn kinds(golden: &Golden) -> BTreeSet<u8> {
     golden.stored.records.iter().map(|(key, _)| key.as_bytes()[0]).collect()
 }
@@ -212,6 +259,9 @@ fn c20_an_engine_goes_on_from_what_was_stored() {
     let again = alice.handle(&mut phone, rng, resumed);
     assert!(delivers(&again, "not taken"), "what was not taken comes again");
     assert!(delivers(&again, "waits for the agent"), "{again:?}");
+    // What users are still to say is asked again.
+    assert!(notifies(&again, |event| matches!(event, Event::VerificationStarted { .. })), "{again:?}");
+    assert!(notifies(&again, |event| matches!(event, Event::LinkingAsked { .. })), "{again:?}");
     let effects = alice.handle(&mut phone, rng, Input::Received(&file("message.txt")));
     assert!(delivers(&effects, THEN), "{effects:?}");
     // And what is sealed from it is read by the other side, from its own.
@@ -230,6 +280,26 @@ fn c20_an_engine_goes_on_from_what_was_stored() {
     let effects = bob.handle(&mut desk, rng, Input::Received(&sent));
     assert!(delivers(&effects, "sealed now"), "{effects:?}");
     assert_eq!(phone.histories().unwrap().len(), 1);
+    assert_eq!(phone.trust_history(BOB_JID).unwrap().last().unwrap().decision.trust, Trust::Distrusted);
+    // What could not be read is asked for when it is time, and the other side still has it.
+    let later = |golden: Golden| Golden { now: golden.now.after(Duration::from_secs(6)), ..golden };
+    let (alice, bob) = (later(alice), later(bob));
+    let (mut told, mut read) = (Vec::new(), Vec::new());
+    let mut sent = alice.handle(&mut phone, rng, Input::Tick);
+    while !sent.is_empty() {
+        let to_bob = stanzas(&sent, &alice.jid, BOB_JID);
+        read.append(&mut sent);
+        for stanza in to_bob {
+            let answers = bob.handle(&mut desk, rng, Input::Received(&stanza));
+            for stanza in stanzas(&answers, &bob.jid, ALICE_JID) {
+                sent.extend(alice.handle(&mut phone, rng, Input::Received(&stanza)));
+            }
+            told.extend(answers);
+        }
+    }
+    assert!(notifies(&read, |event| matches!(event, Event::Recovering { .. })), "{read:?}");
+    assert!(notifies(&told, |event| matches!(event, Event::Resent { .. })), "{told:?}");
+    assert!(delivers(&read, ALTERED), "{read:?}");
 }
 
 /// One that is missing is not tested. That each of the specification is there, the crate's own tests say.

@@ -21,11 +21,8 @@ pub enum Event {
         /// The account.
         peer: BareJid,
     },
-    /// The code that the user has scanned is not of the key known. Either the key or the code is somebody else's.
-    CodeMismatch {
-        /// The account.
-        peer: BareJid,
-    },
+    /// The key agent refused, or did not answer in time.
+    AgentFailed,
     /// A clear-text message from an account that is known to encrypt. It follows as `Pass`.
     ClearText {
         /// The account.
@@ -33,25 +30,14 @@ pub enum Event {
         /// With this the user can answer in clear.
         consent: Consent,
     },
-    /// A stanza in clear whose authentication cannot be checked on this device: it was not meant for it, or keys are not
-    /// known. It follows as `Pass`: nobody vouches for it here.
-    Unverified {
-        /// The account that it claims to be from.
-        peer: BareJid,
-        /// Why not.
-        reason: Reason,
-    },
     /// Somebody else has this device's keys and state: its own advert or record has come, and it has not made it. It
     /// is a copy of this device that runs too, or this state was put back from a backup without
     /// [`Command::Restored`](crate::Command::Restored). The engine goes on as if that had been said.
     Cloned,
-    /// A message under another encryption, such as OMEMO or `OpenPGP`. It follows as `Pass`: a body beside it is what
-    /// anybody on the way may have written.
-    Foreign {
-        /// The account that it claims to be from.
+    /// The code that the user has scanned is not of the key known. Either the key or the code is somebody else's.
+    CodeMismatch {
+        /// The account.
         peer: BareJid,
-        /// The namespace of that encryption, at most 100 characters of it.
-        namespace: String,
     },
     /// A device of a known account, or of the own one, is one no more: the account's list says so.
     DeviceRetired {
@@ -60,22 +46,6 @@ pub enum Event {
         /// The device.
         device: u32,
     },
-    /// Messages of this device could not be read, and it has been asked to send them again.
-    Recovering {
-        /// The account.
-        peer: BareJid,
-        /// The device.
-        device: u32,
-    },
-    /// A device could not read messages, and has been sent them again.
-    Resent {
-        /// The account.
-        peer: BareJid,
-        /// The device.
-        device: u32,
-        /// How many.
-        count: u16,
-    },
     /// The same stanza again, or one too old to be told from it. Not an error.
     Duplicate {
         /// The account.
@@ -83,32 +53,20 @@ pub enum Event {
         /// The device.
         device: u32,
     },
-    /// A record or list older than the one known was fetched, or an equal number with other content.
-    RolledBack {
+    /// The account encrypts from now on: its advert has been verified.
+    Encrypts {
         /// The account.
         peer: BareJid,
-    },
-    /// A handshake that does not name the live session's secret has replaced that session.
-    Unchained {
-        /// The account.
-        peer: BareJid,
-        /// The device.
-        device: u32,
-    },
-    /// A valid handshake named a secret that the device had moved past: it was restored from a
-    /// backup, or cloned.
-    Superseded {
-        /// The account.
-        peer: BareJid,
-        /// The device.
-        device: u32,
-    },
-    /// The account now shows another account key. Nothing is sent to it until the user accepts.
-    KeyChanged {
-        /// The account.
-        peer: BareJid,
-        /// The digest of the new key.
+        /// The digest of its account key.
         digest: [u8; 32],
+    },
+    /// A message under another encryption, such as OMEMO or `OpenPGP`. It follows as `Pass`: a body beside it is what
+    /// anybody on the way may have written.
+    Foreign {
+        /// The account that it claims to be from.
+        peer: BareJid,
+        /// The namespace of that encryption, at most 100 characters of it.
+        namespace: String,
     },
     /// The key of a file of history was forgotten.
     HistoryEnded {
@@ -122,6 +80,13 @@ pub enum Event {
     /// Another device of the own account has sealed a file of history for this one. `Engine::open_history` reads it once
     /// the application has it.
     HistoryOffered(HistoryOffer),
+    /// The account now shows another account key. Nothing is sent to it until the user accepts.
+    KeyChanged {
+        /// The account.
+        peer: BareJid,
+        /// The digest of the new key.
+        digest: [u8; 32],
+    },
     /// This account key is already known under another JID.
     KeyReused {
         /// The account that shows it now.
@@ -129,12 +94,10 @@ pub enum Event {
         /// The account it was known for.
         known: BareJid,
     },
-    /// The account encrypts from now on: its advert has been verified.
-    Encrypts {
+    /// The account has left the protocol, by a statement it signed.
+    Left {
         /// The account.
         peer: BareJid,
-        /// The digest of its account key.
-        digest: [u8; 32],
     },
     /// A device is now one of the own account: this one, or one that this one has linked.
     Linked {
@@ -165,8 +128,8 @@ pub enum Event {
         /// The string.
         string: ShortString,
     },
-    /// The account has left the protocol, by a statement it signed.
-    Left {
+    /// The device list that the account's devices name cannot be fetched.
+    ListWithheld {
         /// The account.
         peer: BareJid,
     },
@@ -193,6 +156,41 @@ pub enum Event {
     },
     /// Keys are published again after a failure.
     Published,
+    /// Messages of this device could not be read, and it has been asked to send them again.
+    Recovering {
+        /// The account.
+        peer: BareJid,
+        /// The device.
+        device: u32,
+    },
+    /// A stanza was refused. Nothing but bounded counters and timers has changed.
+    Rejected {
+        /// From whom, as far as the stanza can be believed.
+        peer: Option<BareJid>,
+        /// From which device, as far as it can be believed.
+        device: Option<u32>,
+        /// Why.
+        reason: Reason,
+        /// Whether the device will be asked for it again. If it has kept the message, that is delivered then.
+        recoverable: bool,
+    },
+    /// A device could not read messages, and has been sent them again.
+    Resent {
+        /// The account.
+        peer: BareJid,
+        /// The device.
+        device: u32,
+        /// How many.
+        count: u16,
+    },
+    /// Another device of the own account has retired this one, or all of them. It seals nothing any
+    /// more.
+    Retired,
+    /// A record or list older than the one known was fetched, or an equal number with other content.
+    RolledBack {
+        /// The account.
+        peer: BareJid,
+    },
     /// The suites of a device shrank within one record sequence.
     SuitesShrank {
         /// The account.
@@ -200,18 +198,16 @@ pub enum Event {
         /// The device.
         device: u32,
     },
-    /// The device list that the account's devices name cannot be fetched.
-    ListWithheld {
+    /// A valid handshake named a secret that the device had moved past: it was restored from a
+    /// backup, or cloned.
+    Superseded {
         /// The account.
         peer: BareJid,
+        /// The device.
+        device: u32,
     },
-    /// Another device of the own account has retired this one, or all of them. It seals nothing any
-    /// more.
-    Retired,
     /// The own account's list is full; this device cannot be added before another is retired.
     TooManyDevices,
-    /// The key agent refused, or did not answer in time.
-    AgentFailed,
     /// Something has been decided about the contact's account key.
     TrustChanged {
         /// The account.
@@ -220,6 +216,21 @@ pub enum Event {
         trust: Trust,
         /// By what means.
         means: Means,
+    },
+    /// A handshake that does not name the live session's secret has replaced that session.
+    Unchained {
+        /// The account.
+        peer: BareJid,
+        /// The device.
+        device: u32,
+    },
+    /// A stanza in clear whose authentication cannot be checked on this device: it was not meant for it, or keys are not
+    /// known. It follows as `Pass`: nobody vouches for it here.
+    Unverified {
+        /// The account that it claims to be from.
+        peer: BareJid,
+        /// Why not.
+        reason: Reason,
     },
     /// A contact wants to compare account keys. Ask the user, who answers with
     /// [`AnswerSecret`](crate::Command::AnswerSecret) if there is a question, else with
@@ -269,17 +280,6 @@ pub enum Event {
         run: RunId,
         /// The string.
         string: ShortString,
-    },
-    /// A stanza was refused. Nothing but bounded counters and timers has changed.
-    Rejected {
-        /// From whom, as far as the stanza can be believed.
-        peer: Option<BareJid>,
-        /// From which device, as far as it can be believed.
-        device: Option<u32>,
-        /// Why.
-        reason: Reason,
-        /// Whether the device will be asked for it again. If it has kept the message, that is delivered then.
-        recoverable: bool,
     },
 }
 

@@ -236,7 +236,7 @@ fn after_an_old_backup_the_two_sides_come_together_again() {
 }
 
 #[test]
-fn a_declared_restore_goes_on_in_a_new_session_and_the_peer_knows() {
+fn c2_a_declared_restore_goes_on_in_a_new_session_and_the_peer_knows() {
     let mut world = talking(5);
     let backup = world.devices[ALICE].store.clone();
     chat(&mut world, 1);

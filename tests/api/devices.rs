@@ -24,7 +24,7 @@ fn id(world: &World, device: usize) -> u32 {
 }
 
 #[test]
-fn one_message_reaches_all_devices_and_says_so() {
+fn c10_one_message_reaches_all_devices_and_says_so() {
     let mut world = four(1);
     let token = world.say(ALICE, BOB_JID, "to all of you");
     world.run();
@@ -88,7 +88,7 @@ fn a_new_device_is_an_event_and_covered_from_then_on() {
 }
 
 #[test]
-fn resources_without_advert_are_counted() {
+fn c10_resources_without_advert_are_counted() {
     let mut world = talking(5);
     world.server.connect("bob@example.org/old");
     world.server.send("bob@example.org/old", "<presence/>");
@@ -104,7 +104,7 @@ fn resources_without_advert_are_counted() {
 }
 
 #[test]
-fn first_messages_at_once_both_ways_converge() {
+fn c4_first_messages_at_once_both_ways_converge() {
     let mut world = World::pair(6);
     world.say(ALICE, BOB_JID, "me first");
     world.say(BOB, ALICE_JID, "no, me");

@@ -90,7 +90,7 @@ fn a_restart_delivers_again_until_taken() {
 }
 
 #[test]
-fn the_same_stanza_again_is_a_duplicate_also_after_a_restart() {
+fn c5_the_same_stanza_again_is_a_duplicate_also_after_a_restart() {
     let mut world = talking(5);
     world.say(ALICE, BOB_JID, "x");
     world.run();

@@ -66,7 +66,7 @@ fn what_is_foreign_passes_and_is_neither_clear_nor_protected() {
 }
 
 #[test]
-fn c9_a_room_is_nobody_and_raises_no_alarm() {
+fn c11_a_room_is_nobody_and_raises_no_alarm() {
     let mut world = talking(3);
     let room = "room@conference.example.org";
     let from = |what: &str| what.replace("ROOM", room);

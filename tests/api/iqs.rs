@@ -44,7 +44,7 @@ fn an_answer_from_somebody_else_is_one_event_and_the_true_one_still_counts() {
 }
 
 #[test]
-fn messages_flow_without_pep_and_it_mends_itself() {
+fn c9_messages_flow_without_pep_and_it_mends_itself() {
     for pep in [Pep::PreconditionNotMet, Pep::Unsupported, Pep::Absent] {
         let mut world = World::new(3);
         world.add("alice@example.com/phone");

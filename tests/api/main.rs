@@ -23,6 +23,7 @@ mod loading;
 mod needs;
 mod own_devices;
 mod pep;
+mod prekeys;
 mod presence;
 mod recovery;
 mod restore;

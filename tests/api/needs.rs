@@ -99,7 +99,7 @@ fn without_a_stream_and_keys_it_waits_for_both() {
 }
 
 #[test]
-fn clear_text_to_who_encrypts_takes_the_consent_of_the_event() {
+fn c23_clear_text_to_who_encrypts_takes_the_consent_of_the_event() {
     let mut world = talking(5);
     let clear =
         "<message from='bob@example.org/desk' to='alice@example.com' type='chat'><body>?</body></message>";

@@ -43,7 +43,7 @@ fn reconnect(world: &mut World, device: usize) {
 }
 
 #[test]
-fn the_event_says_what_is_wrong_once_and_the_tries_get_rarer() {
+fn c9_the_event_says_what_is_wrong_once_and_the_tries_get_rarer() {
     let faults = [
         (Pep::Absent, PublishFault::Absent),
         (Pep::Unsupported, PublishFault::Absent),
@@ -81,7 +81,7 @@ fn the_event_says_what_is_wrong_once_and_the_tries_get_rarer() {
 }
 
 #[test]
-fn a_fault_that_becomes_another_is_told_again() {
+fn c9_a_fault_that_becomes_another_is_told_again() {
     let mut world = alone(Pep::Absent);
     world.server.set_pep(ALICE_JID, Pep::Refuses);
     world.advance(Duration::from_secs(61));
@@ -97,7 +97,7 @@ fn a_fault_that_becomes_another_is_told_again() {
 }
 
 #[test]
-fn a_node_with_another_access_model_is_opened() {
+fn c9_a_node_with_another_access_model_is_opened() {
     let mut world = World::new(41);
     world.add("alice@example.com/phone");
     for node in [DEVICE, DEVICES] {
@@ -114,7 +114,7 @@ fn a_node_with_another_access_model_is_opened() {
 }
 
 #[test]
-fn where_it_cannot_be_opened_contacts_read_it_and_strangers_cannot() {
+fn c9_where_it_cannot_be_opened_contacts_read_it_and_strangers_cannot() {
     let mut world = alone(Pep::PreconditionNotMet);
     world.add("bob@example.org/desk");
     world.add("carol@example.net/desk");
@@ -132,7 +132,7 @@ fn where_it_cannot_be_opened_contacts_read_it_and_strangers_cannot() {
 }
 
 #[test]
-fn two_devices_keep_their_records_in_a_node_that_began_with_room_for_one() {
+fn c8_two_devices_keep_their_records_in_a_node_that_began_with_room_for_one() {
     let mut world = alone(Pep::Works);
     assert_eq!(sent(&world, ALICE, "<configure ").len(), 1);
     let tablet = world.add("alice@example.com/tablet");
@@ -147,7 +147,7 @@ fn two_devices_keep_their_records_in_a_node_that_began_with_room_for_one() {
 }
 
 #[test]
-fn a_server_that_keeps_one_record_is_noticed_and_messages_flow() {
+fn c9_a_server_that_keeps_one_record_is_noticed_and_messages_flow() {
     let mut world = alone(Pep::KeepsOne);
     assert_eq!(told(&world, ALICE), [], "one fits");
     world.server.befriend(ALICE_JID, BOB_JID);
@@ -181,7 +181,7 @@ fn a_server_that_keeps_one_record_is_noticed_and_messages_flow() {
 }
 
 #[test]
-fn what_the_server_lost_or_spoilt_is_published_again_at_the_next_connection() {
+fn c9_what_the_server_lost_or_spoilt_is_published_again_at_the_next_connection() {
     let mut world = alone(Pep::Works);
     let items = |world: &World| [DEVICE, DEVICES].map(|node| world.server.items(ALICE_JID, node).to_vec());
     let before = items(&world);
@@ -221,7 +221,7 @@ fn who_leaves_while_publishing_publishes_no_more() {
 }
 
 #[test]
-fn a_busy_server_is_asked_again_soon() {
+fn c9_a_busy_server_is_asked_again_soon() {
     let mut world = alone(Pep::Busy);
     assert_eq!(told(&world, ALICE), [Some(PublishFault::Refused)]);
     world.advance(Duration::from_secs(4));
@@ -231,7 +231,7 @@ fn a_busy_server_is_asked_again_soon() {
 }
 
 #[test]
-fn a_busy_server_that_does_not_configure_has_what_is_published() {
+fn c9_a_busy_server_that_does_not_configure_has_what_is_published() {
     let mut world = World::new(42);
     world.add("alice@example.com/phone");
     let mut taken = 0;

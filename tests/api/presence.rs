@@ -15,7 +15,7 @@ fn adverts(world: &World, device: usize) -> Vec<bool> {
 }
 
 #[test]
-fn presence_is_held_until_its_advert_can_be_verified() {
+fn c8_presence_is_held_until_its_advert_can_be_verified() {
     let mut world = World::new(1);
     world.add("alice@example.com/phone");
     world.connect(ALICE);

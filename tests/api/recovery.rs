@@ -5,6 +5,7 @@ use std::time::Duration;
 use xmpp_e2e::{Command, Means, ResendMemory, Trust, Unreadable};
 use xmpp_e2e_testkit::device::Job;
 use xmpp_e2e_testkit::link::Odds;
+use xmpp_e2e_testkit::wire::{Catch, bytes_in, damages, is_protected, with_bytes};
 
 use super::*;
 
@@ -71,6 +72,42 @@ fn behind(seed: u64) -> World {
     }
     world.server.log.clear();
     world
+}
+
+/// Whatever has become of it on its way: delivered or one event, never nothing, and never both.
+#[test]
+fn c1_every_protected_stanza_has_one_outcome() {
+    let mut world = talking(0);
+    let catch = Catch::new(&mut world.server, "bob@example.org/desk", is_protected);
+    world.say(ALICE, BOB_JID, "x");
+    world.run();
+    let stanza = catch.one();
+    let outcome = |world: &mut World, stanza: &str| {
+        let effects = world.with(BOB, |bob, _, env| apply(bob, env, Input::Received(stanza)));
+        let of =
+            |effect: &Effect| matches!(effect, Effect::Deliver { .. } | Effect::Notify(_) | Effect::Pass);
+        assert_eq!(effects.iter().filter(|effect| of(effect)).count(), 1, "{stanza} {effects:?}");
+        effects.into_iter().find(of).unwrap()
+    };
+    let recoverable = |effect: &Effect| match effect {
+        Effect::Notify(Event::Rejected { peer: Some(peer), recoverable, .. }) => {
+            assert_eq!(peer.as_str(), ALICE_JID);
+            Some(*recoverable)
+        }
+        _ => None,
+    };
+    let bytes = bytes_in(&stanza, "e", 0);
+    let (mut lost, mut refused) = (0, 0);
+    for (what, damaged) in damages(&bytes, 1) {
+        match recoverable(&outcome(&mut world, &with_bytes(&stanza, "e", 0, &damaged))) {
+            Some(true) => lost += 1,
+            Some(false) => refused += 1,
+            None => panic!("{what}"),
+        }
+    }
+    assert!(lost > 0 && refused > 0, "{lost} {refused}");
+    assert!(matches!(outcome(&mut world, &stanza), Effect::Deliver { .. }));
+    assert!(matches!(outcome(&mut world, &stanza), Effect::Notify(Event::Duplicate { .. })));
 }
 
 #[test]
@@ -157,7 +194,7 @@ fn c4_forgeries_open_one_session_an_hour_and_fewer_if_nothing_comes_of_it() {
     };
     world.run();
     let from = stanza.replacen("<message ", "<message from='alice@example.com/phone' ", 1);
-    let bytes = xmpp_e2e_testkit::wire::bytes_in(&from, "e", 0);
+    let bytes = bytes_in(&from, "e", 0);
     world.server.log.clear();
     let mut sessions = Vec::new();
     for minute in 0..240 {
@@ -166,7 +203,7 @@ fn c4_forgeries_open_one_session_an_hour_and_fewer_if_nothing_comes_of_it() {
         let last = forged.len() - 1;
         forged[9] ^= 0x55;
         forged[last] ^= u8::try_from(minute % 200 + 1).unwrap();
-        let forged = xmpp_e2e_testkit::wire::with_bytes(&from, "e", 0, &forged);
+        let forged = with_bytes(&from, "e", 0, &forged);
         world.step(BOB, Job::Received(forged));
         world.advance(Duration::from_mins(1));
         sessions.push(asked(&world, BOB));
@@ -329,9 +366,7 @@ fn c3_another_own_device_gets_its_copies_again() {
 fn c23_a_message_that_comes_twice_is_delivered_once_whichever_comes_first() {
     let mut world = talking(12);
     // A first flight is held back, and comes when all has come again.
-    let catch = xmpp_e2e_testkit::wire::Catch::new(&mut world.server, "bob@example.org/desk", |stanza| {
-        stanza.contains("<e ")
-    });
+    let catch = Catch::new(&mut world.server, "bob@example.org/desk", |stanza| stanza.contains("<e "));
     world.command(ALICE, Command::Restored);
     world.run();
     world.say(ALICE, BOB_JID, "late");
@@ -339,10 +374,10 @@ fn c23_a_message_that_comes_twice_is_delivered_once_whichever_comes_first() {
     world.server.tamper = None;
     let late = catch.one();
     // It came first damaged.
-    let mut bytes = xmpp_e2e_testkit::wire::bytes_in(&late, "e", 0);
+    let mut bytes = bytes_in(&late, "e", 0);
     let last = bytes.len() - 1;
     bytes[last] ^= 1;
-    let damaged = xmpp_e2e_testkit::wire::with_bytes(&late, "e", 0, &bytes);
+    let damaged = with_bytes(&late, "e", 0, &bytes);
     world.server.inject("bob@example.org/desk", damaged);
     world.run();
     world.advance(minute());

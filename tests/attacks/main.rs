@@ -10,7 +10,7 @@
 //! | KEM re-encapsulation, session independence | `tampering`: every byte of a hybrid flight |
 //! | last-resort prekeys pass for one-time | [`the_security_of_the_first_flight_is_told`] |
 //! | replayed first messages | [`a_first_message_is_read_once`] |
-//! | prekeys drained, devices told apart by them | `servers`: `strangers_get_no_one_time_prekeys`, `servers`: `nobody_gets_a_one_time_prekey_twice` |
+//! | prekeys drained, devices told apart by them | `servers`: `strangers_get_no_one_time_prekeys`, `servers`: `c7_nobody_gets_a_one_time_prekey_twice` |
 //! | a recipient's device alters the payload for the others | [`a_recipient_cannot_alter_the_message_for_another`] |
 //! | no device linkage | `servers`: `a_device_of_another_account_key_gets_nothing` |
 //! | devices that only read never heal | [`a_device_that_only_reads_answers_now_and_then`] |

@@ -189,7 +189,7 @@ fn strangers_get_no_one_time_prekeys() {
 }
 
 #[test]
-fn nobody_gets_a_one_time_prekey_twice() {
+fn c7_nobody_gets_a_one_time_prekey_twice() {
     let mut world = World::pair(6);
     let mut seen = std::collections::BTreeSet::new();
     let mut given = 0;

@@ -26,6 +26,11 @@
 //! | 17 | 0 | an acknowledged stanza | `uint64` token |
 //! | 18 | 0 | a protected iq sent | JID, `uint32` device, `opaque[16]` tag |
 //! | 19 | 0 | a protected iq handed over | the id under which it was |
+//! | 20 | 0 | what was decided about the keys of an account before | JID |
+//! | 21 | 0 | comparisons of keys with an account | JID |
+//! | 22 | 0 | a run of linking; 0 is the search of a new device | `uint32` device |
+//! | 23 | 0 | a message kept to be sent again | JID, `uint64` number |
+//! | 24 | 0 | what could not be read of a device | JID, `uint32` device |
 //! | 25 | 0 | a file of history | `opaque[16]` name |
 //!
 //! JIDs and ids of text are `opaque<V>`.
