@@ -7,8 +7,17 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use getrandom::SysRng;
+use xmpp_e2e_client::xmpp_e2e::LocalAgent;
+use xmpp_e2e_client::xmpp_e2e::rand_core::UnwrapErr;
+use xmpp_e2e_client::xmpp_e2e::suite::Suites;
+use xmpp_e2e_sqlite::Database;
+
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Where a client notes its keys.
+const AGENT: &str = "agent";
 
 /// The terminal client, beside the program that runs. Cargo builds it if it is not there.
 ///
@@ -90,6 +99,29 @@ impl Terminal {
             begins: 0,
             running: None,
         }
+    }
+
+    /// The same account on another device, with a store of its own. Its client is not started.
+    #[must_use]
+    pub fn on_another_device(&self, name: &str) -> Self {
+        let mut other = Self::new(&self.account, &self.server, Path::new(""));
+        other.store = self.store.with_file_name(format!("{}-{name}.db", self.account));
+        other
+    }
+
+    /// Gives this device, which was never started, a copy of the account's key and device keys of its own: as from a
+    /// backup of the key.
+    ///
+    /// # Panics
+    /// If `from` was never started.
+    pub fn copy_account_key(&self, from: &Self) {
+        let account = |store: &Path| {
+            Database::open(store).expect("a store").account(&self.account).expect("the account")
+        };
+        let agent = account(&from.store).note(AGENT).expect("the store").expect("the keys");
+        let agent = LocalAgent::from_bytes(&agent, &Suites::default()).expect("the keys");
+        let agent = agent.for_new_device(&mut UnwrapErr(SysRng));
+        account(&self.store).set_note(AGENT, Some(&agent.to_bytes())).expect("the store");
     }
 
     /// With an option at each start.

@@ -7,6 +7,7 @@ mod bad;
 mod chat;
 mod conversation;
 mod corpus;
+mod devices;
 mod kills;
 mod legacy;
 mod limits;
@@ -32,6 +33,7 @@ fn tests() -> Tests {
     conversation::add_tests(&mut all);
     kills::add_tests(&mut all);
     chat::add_tests(&mut all);
+    devices::add_tests(&mut all);
     bad::add_tests(&mut all);
     pep::add_tests(&mut all);
     tls::add_tests(&mut all);
