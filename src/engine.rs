@@ -30,6 +30,7 @@ mod state;
 mod statement;
 mod timers;
 mod trust;
+mod verify;
 
 use core::fmt;
 
@@ -43,7 +44,8 @@ use crate::stanza::{Hints, Padding, Tree};
 use crate::step::{Effect, InboxId, Need, OutboxId, Step, Token};
 use crate::store::{Batch, RecordKey, Stored};
 use crate::suite::{Level, Suites};
-use crate::trust::{Means, Trust};
+use crate::trust::{Means, Trust, TrustPolicy};
+use crate::verify::{RunId, SharedSecret};
 
 use draft::Draft;
 pub use query::{Contact, Outlook, Pending};
@@ -70,6 +72,13 @@ pub struct Config {
     /// capabilities. Whoever sees it can prove it to others, so it is off by default. A presence then
     /// waits for the key agent, up to twenty seconds.
     pub sign_presence: bool,
+    /// Which account keys are sealed to, of contacts without a [policy](Command::SetPolicy) of their own.
+    pub trust: TrustPolicy,
+    /// Whether a stanza goes out though a device of the two accounts cannot read it; which ones [`Coverage`] says. If
+    /// not, it fails.
+    ///
+    /// [`Coverage`]: crate::Coverage
+    pub partial: bool,
 }
 
 impl Config {
@@ -86,6 +95,8 @@ impl Config {
             padding: Padding::default(),
             hints: Hints::default(),
             sign_presence: false,
+            trust: TrustPolicy::default(),
+            partial: true,
         })
     }
 }
@@ -172,8 +183,44 @@ pub enum Command<'a> {
         /// The digest that [`Event::KeyChanged`](crate::Event::KeyChanged) gave.
         digest: [u8; 32],
     },
+    /// The user will compare a short string, as [`Event::VerificationAsked`](crate::Event::VerificationAsked) without a
+    /// question asks.
+    ///
+    /// As with all commands about a run: nothing happens if the run is over.
+    AcceptVerification {
+        /// The contact.
+        jid: &'a str,
+        /// The run.
+        run: RunId,
+    },
+    /// Answers the question of [`Event::VerificationAsked`](crate::Event::VerificationAsked). There is one try.
+    AnswerSecret {
+        /// The contact.
+        jid: &'a str,
+        /// The run.
+        run: RunId,
+        /// What the user has typed.
+        secret: SharedSecret<'a>,
+    },
     /// Takes a waiting stanza back.
     Cancel(Token),
+    /// Ends a comparison of keys, or declines it.
+    CancelVerification {
+        /// The contact.
+        jid: &'a str,
+        /// The run.
+        run: RunId,
+    },
+    /// The user has compared the short strings of a run.
+    ConfirmVerification {
+        /// The contact.
+        jid: &'a str,
+        /// The run.
+        run: RunId,
+        /// Whether they are the same. If not, the run ends on both sides with
+        /// [`Mismatch`](crate::VerificationFault::Mismatch).
+        same: bool,
+    },
     /// Forgets that the contact encrypts; the user's explicit wish.
     Forget {
         /// The contact.
@@ -193,6 +240,15 @@ pub enum Command<'a> {
     },
     /// Retires this account from the protocol: a signed tombstone, then nothing is kept.
     Leave,
+    /// The state was restored from a backup: sending chains are abandoned and prekeys replaced.
+    Restored,
+    /// Which account keys of a contact are sealed to.
+    SetPolicy {
+        /// The contact.
+        jid: &'a str,
+        /// The policy; none for that of the [`Config`].
+        policy: Option<TrustPolicy>,
+    },
     /// What the user has decided about the account key of a contact.
     SetTrust {
         /// The contact.
@@ -201,11 +257,29 @@ pub enum Command<'a> {
         key: [u8; 32],
         /// The decision; not [`Trust::Unknown`].
         trust: Trust,
-        /// How it came about.
+        /// How it came about; not [`Means::First`].
         means: Means,
     },
-    /// The state was restored from a backup: sending chains are abandoned and prekeys replaced.
-    Restored,
+    /// Compares account keys with a contact by a secret that both know, and that nobody else can guess in a few tries.
+    /// The secret is not sent. [`Event::VerificationStarted`](crate::Event::VerificationStarted) names the run.
+    StartSecret {
+        /// The contact.
+        jid: &'a str,
+        /// Its device; `None` for the one online or last heard from.
+        device: Option<u32>,
+        /// What the contact is asked. It is encrypted. At most 1,024 bytes.
+        question: &'a str,
+        /// The answer. At most 1,024 bytes.
+        secret: SharedSecret<'a>,
+    },
+    /// Compares account keys with a contact by a short string, which both users see once the contact has agreed.
+    /// [`Event::VerificationStarted`](crate::Event::VerificationStarted) names the run.
+    StartVerification {
+        /// The contact.
+        jid: &'a str,
+        /// Its device; `None` for the one online or last heard from.
+        device: Option<u32>,
+    },
 }
 
 /// The protocol engine of one device of one account.

@@ -164,9 +164,15 @@ pub enum Misuse {
     /// Consent to clear text for another account than the stanza's.
     #[error("consent for another account")]
     Consent,
-    /// A key to accept that the contact has not shown.
-    #[error("not the changed key")]
+    /// A key decided about that is not the one the contact has, or has shown.
+    #[error("not the key shown")]
     Key,
+    /// No decision: trust that is [unknown](crate::Trust::Unknown), or by [no act](crate::Means::First) of the user.
+    #[error("no decision")]
+    Trust,
+    /// A shared secret that is empty, or one or its question too long: more than 1,024 bytes.
+    #[error("an empty secret, or a text too long")]
+    Text,
     /// The agent's identity cannot be certified, or is not the one the store was made with.
     #[error("the agent's identity does not fit")]
     Identity,

@@ -219,12 +219,14 @@ pub mod manual;
 mod presence;
 mod secret;
 mod session;
+mod short_string;
 mod signed;
 mod stanza;
 mod step;
 pub mod store;
 pub mod suite;
 mod trust;
+mod verify;
 mod wire;
 
 pub use agent::{
@@ -239,13 +241,15 @@ pub use jid::{BareJid, InvalidJid};
 pub use presence::PresenceMeaning;
 pub use rand_core;
 pub use secret::Secret;
+pub use short_string::ShortString;
 pub use signed::StatementKind;
 pub use stanza::{Hints, Padding, Tree, TreeBuilder, Visitor};
 pub use step::{
     Authentication, Consent, Context, Coverage, Effect, Event, Inbound, InboxId, Need, Outbound, OutboxId,
     Protection, PublishFault, SendError, Step, Token, Via, Waiting,
 };
-pub use trust::{Decision, Means, Trust};
+pub use trust::{Decision, Means, PastDecision, Trust, TrustPolicy};
+pub use verify::{RunId, SharedSecret, VerificationFault};
 
 /// The namespace of every element of this protocol.
 pub const NS: &str = "urn:xmpp:e2e:0";

@@ -167,6 +167,8 @@ pub enum Effect {
         peer: BareJid,
         /// The device.
         device: u32,
+        /// How far its account's key is trusted.
+        trust: crate::trust::Trust,
     },
     /// Send these bytes.
     Send {
@@ -313,6 +315,8 @@ pub struct Context {
     pub sender: BareJid,
     /// The device that sent it.
     pub device: u32,
+    /// How far its account's key was trusted when it came. The own account's is verified.
+    pub trust: crate::trust::Trust,
     /// The account it was addressed to: one's own, or, for a copy of what another device of one's
     /// own account sent, the peer's.
     pub addressed: BareJid,
@@ -380,9 +384,15 @@ pub enum SendError {
     /// The application took it back.
     #[error("cancelled")]
     Cancelled,
+    /// The user has said that the contact's key is not to be used.
+    #[error("the contact's key is distrusted")]
+    Distrusted,
     /// More stanzas are unacknowledged or waiting than are kept.
     #[error("too many outstanding")]
     Full,
+    /// A device cannot read it, and [`Config::partial`](crate::Config::partial) does not allow that.
+    #[error("not all devices can be reached")]
+    Incomplete,
     /// The account's key is not the one known; nothing goes to it before the user accepts.
     #[error("the contact's key has changed")]
     KeyChanged,
@@ -411,4 +421,7 @@ pub enum SendError {
     /// Larger than a protected stanza may be.
     #[error("too large")]
     TooLarge,
+    /// The [policy](crate::TrustPolicy) asks for more than has been decided about the contact's key.
+    #[error("the contact's key has not been verified")]
+    Untrusted,
 }

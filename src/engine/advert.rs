@@ -137,7 +137,10 @@ impl Draft<'_> {
             Some(Ok(Address { bare, resource: Some(resource) })) => {
                 match self.presence_of(&bare, &resource, element)? {
                     Ok(None) => {}
-                    Ok(Some(device)) => pass = Effect::PassSigned { peer: bare, device },
+                    Ok(Some(device)) => {
+                        let trust = self.trust_in(&bare)?;
+                        pass = Effect::PassSigned { peer: bare, device, trust };
+                    }
                     Err(reason) => self.reject(Some(&bare), reason),
                 }
             }

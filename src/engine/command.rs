@@ -3,14 +3,15 @@
 use crate::agent::Operation;
 use crate::engine::asks::operation;
 use crate::engine::draft::{Done, Draft};
-use crate::engine::records::{Purpose, Query};
+use crate::engine::records::{Contact, Purpose, Query};
 use crate::engine::{Command, pep};
 use crate::error::Misuse;
 use crate::identity::{DeviceList, DeviceState, ListTbs};
 use crate::jid::BareJid;
 use crate::presence::AdvertTbs;
-use crate::step::{SendError, Token};
-use crate::trust::{Decision, Means, Trust};
+use crate::step::{Event, SendError, Token};
+use crate::trust::{Decision, Means, PastDecision, Trust};
+use crate::verify::VerificationFault;
 use crate::wire::Bytes;
 
 impl Draft<'_> {
@@ -18,39 +19,50 @@ impl Draft<'_> {
         let parse = |jid: &str| BareJid::parse(jid).map_err(|_| Misuse::Jid);
         match command {
             Command::AcceptKey { jid, digest } => self.accept_key(&parse(jid)?, *digest),
+            Command::AcceptVerification { jid, run } => self.accept_verification(&parse(jid)?, *run),
+            Command::AnswerSecret { jid, run, secret } => self.answer_secret(&parse(jid)?, *run, *secret),
             Command::RejectKey { jid, digest } => self.reject_key(&parse(jid)?, *digest),
             Command::Cancel(token) => self.cancel(*token),
+            Command::CancelVerification { jid, run } => self.cancel_verification(&parse(jid)?, *run),
+            Command::ConfirmVerification { jid, run, same } => {
+                self.confirm_verification(&parse(jid)?, *run, *same)
+            }
             Command::Forget { jid } => self.forget(&parse(jid)?),
             Command::Heal { jid } => self.heal(&parse(jid)?),
             Command::Leave => self.leave(),
             Command::Restored => self.restored(),
-            Command::SetTrust { jid, key, trust, means } => {
-                let jid = parse(jid)?;
-                let shown = self.contact(&jid)?.and_then(|contact| contact.account_key);
-                if *trust == Trust::Unknown || shown != Some(*key) {
-                    return Err(Misuse::Key.into());
-                }
-                self.decide_trust(&jid, key, *trust, *means)
+            Command::SetPolicy { jid, policy } => self.set_policy(&parse(jid)?, *policy),
+            Command::SetTrust { jid, key, trust, means } => self.set_trust(&parse(jid)?, key, *trust, *means),
+            Command::StartSecret { jid, device, question, secret } => {
+                self.start_verification(&parse(jid)?, *device, Some((question, *secret)))
+            }
+            Command::StartVerification { jid, device } => {
+                self.start_verification(&parse(jid)?, *device, None)
             }
         }
     }
 
-    /// The user has looked at the new key: the old one's devices and sessions go.
-    fn accept_key(&mut self, jid: &BareJid, digest: [u8; 32]) -> Done {
-        if self.contact(jid)?.is_none_or(|contact| contact.other_key != Some(digest)) {
+    /// The user has looked at the new key, or wants the one before it back: the old one's devices and sessions go.
+    pub(super) fn accept_key(&mut self, jid: &BareJid, digest: [u8; 32]) -> Done {
+        let shown = |contact: &Contact| [contact.other_key, contact.former_key].contains(&Some(digest));
+        if !self.contact(jid)?.is_some_and(shown) {
             return Err(Misuse::Key.into());
         }
+        self.end_run(jid, VerificationFault::KeyChanged, false)?;
         self.drop_devices(jid)?;
-        let at = self.now;
+        let before = self.replace_decision(jid, Trust::FirstUse, Means::Accepted)?;
         let contact = self.contact_mut(jid)?;
         contact.former_key = contact.account_key.replace(digest);
-        contact.trust = Decision { trust: Trust::FirstUse, means: Means::Accepted, at };
         contact.other_key = None;
         contact.list = Bytes::new(Vec::new());
         contact.live = Vec::new();
         contact.list_version = 0;
         contact.list_named = 0;
         contact.left = false;
+        if before.trust != Trust::FirstUse {
+            let (trust, means) = (Trust::FirstUse, Means::Accepted);
+            self.notify(Event::TrustChanged { peer: jid.clone(), trust, means });
+        }
         self.want_keys(jid)
     }
 
@@ -62,6 +74,8 @@ impl Draft<'_> {
         let contact = self.contact_mut(jid)?;
         contact.other_key = None;
         contact.former_key = Some(digest);
+        let decision = Decision { trust: Trust::Distrusted, means: Means::User, at: self.now };
+        self.remember_decision(jid, PastDecision { key: digest, decision })?;
         self.flush(jid)
     }
 
@@ -82,10 +96,11 @@ impl Draft<'_> {
             return Err(Misuse::Jid.into());
         }
         if let Some(contact) = self.contact(jid)? {
-            let friend = contact.friend;
+            let (friend, policy) = (contact.friend, contact.policy);
+            self.end_run(jid, VerificationFault::KeyChanged, false)?;
             self.drop_devices(jid)?;
-            self.state.contacts.remove(jid);
-            self.contact_mut(jid)?.friend = friend;
+            self.state.histories.remove(jid);
+            self.state.contacts.put(jid.clone(), Contact { friend, policy, ..Contact::default() });
         }
         Ok(())
     }
@@ -125,6 +140,7 @@ impl Draft<'_> {
             self.forget_prekeys(sequence);
         }
         // What was under way is of the time of the backup.
+        self.end_runs()?;
         self.state.one_time.clear();
         self.state.openings.clear();
         self.state.arrivals.clear();

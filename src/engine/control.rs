@@ -26,10 +26,9 @@ impl Draft<'_> {
                 Ok(())
             }
             Control::Empty => Ok(()),
+            Control::Verification(message) => self.verification_received(key, message.as_slice()),
             // Authentic, and nothing this version acts on.
-            Control::ResendRequest | Control::Verification(_) | Control::Linking(_) | Control::History(_) => {
-                Ok(())
-            }
+            Control::ResendRequest | Control::Linking(_) | Control::History(_) => Ok(()),
         }
     }
 
@@ -71,6 +70,9 @@ impl Draft<'_> {
     /// Seals `control` in this session, and only there.
     pub(super) fn send_control(&mut self, key: &SessionKey, control: Control) -> Done {
         let (jid, device, _) = key;
+        if self.is_distrusted(jid)? {
+            return Ok(());
+        }
         let Some(session) = self.state.sessions.get(key)?.cloned() else { return Ok(()) };
         let Some(suite) = self.config.suites.find(session.suite_id()) else { return Ok(()) };
         if self.state.outbox.len() + self.state.waiting.len() >= super::outbox::MAX_OUTBOX {

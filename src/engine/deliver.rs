@@ -241,6 +241,7 @@ impl Draft<'_> {
             dropped: bytes(beside),
             missing: u16::try_from(missing).unwrap_or(u16::MAX),
             form,
+            trust: self.trust_in(&incoming.sender)?,
         };
         let kept = incoming.kind == StanzaKind::Message;
         if kept && self.state.inbox.len() >= MAX_INBOX {
@@ -313,6 +314,7 @@ fn deliver(id: u64, item: &InboxItem, again: bool) -> Effect {
         context: Context {
             sender: item.sender.clone(),
             device: item.device,
+            trust: item.trust,
             addressed: item.addressed.clone(),
             sent: item.sent,
             id_protected: item.id_protected,

@@ -8,7 +8,7 @@ use crate::identity::{AccountKey, DeviceCertificate, DeviceList, DeviceRecord, D
 use crate::jid::BareJid;
 use crate::presence::AdvertIn;
 use crate::step::Event;
-use crate::trust::{Decision, Means, Trust};
+use crate::trust::{Means, Trust};
 use crate::wire::Bytes;
 
 impl Draft<'_> {
@@ -146,10 +146,8 @@ impl Draft<'_> {
                 if let Some(known) = self.account_of_key(jid, &digest)? {
                     self.notify(Event::KeyReused { peer: jid.clone(), known });
                 }
-                let at = self.now;
-                let contact = self.contact_mut(jid)?;
-                contact.account_key = Some(digest);
-                contact.trust = Decision { trust: Trust::FirstUse, means: Means::First, at };
+                self.contact_mut(jid)?.account_key = Some(digest);
+                self.replace_decision(jid, Trust::FirstUse, Means::First)?;
                 Ok(true)
             }
         }

@@ -138,7 +138,7 @@ impl Draft<'_> {
             }
             self.report_sent(key)?;
         }
-        Ok(())
+        self.show_runs()
     }
 
     /// Notes when the next thing is due that nothing else will bring about.

@@ -6,7 +6,7 @@ use crate::error::{Error, Misuse};
 use crate::jid::BareJid;
 use crate::secret::Secret;
 use crate::step::{Authentication, Form, Need, SendError, Token};
-use crate::trust::Decision;
+use crate::trust::{Decision, PastDecision, TrustPolicy};
 
 /// What would happen to a message to an account now: the padlock before sending.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -34,6 +34,8 @@ pub struct Contact {
     pub account_key: Option<[u8; 32]>,
     /// How far that is trusted, why and since when.
     pub decision: Decision,
+    /// Its own policy, if it has one.
+    pub policy: Option<TrustPolicy>,
     /// The digest of another key that it has shown since, and that nobody has accepted.
     pub changed_key: Option<[u8; 32]>,
     /// Whether it is known to encrypt.
@@ -68,7 +70,11 @@ impl Engine {
         if left && (contact.never_clear() || needy) {
             return Ok(Outlook::Refused(SendError::Left));
         }
-        if need.form().is_signed() {
+        let form = need.form();
+        if contact.is_distrusted() && !form.is_for_anyone() && !matches!(need, Need::Clear(_)) {
+            return Ok(Outlook::Refused(SendError::Distrusted));
+        }
+        if form.is_signed() {
             // It needs nothing of the contact.
             return Ok(Outlook::Authenticated);
         }
@@ -80,6 +86,11 @@ impl Engine {
         };
         if contact.other_key.is_some() {
             return Ok(Outlook::Refused(SendError::KeyChanged));
+        }
+        if self.config.account != jid
+            && let Err(why) = contact.check_trust(self.config.trust)
+        {
+            return Ok(Outlook::Refused(why));
         }
         let mut ready = !contact.live.is_empty();
         for device in &contact.live {
@@ -119,16 +130,27 @@ impl Engine {
     pub fn contact(&self, jid: &str) -> Result<Option<Contact>, Error> {
         let jid = BareJid::parse(jid).map_err(|_| Misuse::Jid)?;
         let Some(contact) = self.state.contacts.get(&jid)? else { return Ok(None) };
-        let ContactRecord { account_key, trust, other_key, sticky, left, .. } = contact;
+        let ContactRecord { account_key, trust, policy, other_key, sticky, left, .. } = contact;
         let range = (jid.clone(), 0)..=(jid, u32::MAX);
         Ok(Some(Contact {
             account_key: *account_key,
             decision: *trust,
+            policy: *policy,
             changed_key: *other_key,
             encrypts: *sticky && !*left,
             left: *left,
             devices: self.state.devices.keys(range).into_iter().map(|(_, device)| device).collect(),
         }))
+    }
+
+    /// What was decided about the keys of a contact and no longer holds, the oldest first; the newest sixteen. What
+    /// holds is [`Contact::decision`].
+    ///
+    /// # Errors
+    /// [`Misuse::Jid`] if `jid` is no bare JID; [`Error::NotLoaded`].
+    pub fn trust_history(&self, jid: &str) -> Result<Vec<PastDecision>, Error> {
+        let jid = BareJid::parse(jid).map_err(|_| Misuse::Jid)?;
+        Ok(self.state.histories.get(&jid)?.map_or_else(Vec::new, |history| history.past.clone()))
     }
 
     /// The own device's number; zero before the first input.

@@ -465,10 +465,12 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// Whether automatic answers may go to this account: it sees our presence, or is the own.
+    /// Whether automatic answers may go to this account: it sees our presence and is not distrusted, or is the own.
     pub(super) fn is_friend(&self, jid: &BareJid) -> Result<bool, Error> {
         let own = self.own()?.jid == *jid;
-        let roster = self.contact(jid)?.is_some_and(|contact| contact.friend && contact.other_key.is_none());
+        let roster = self
+            .contact(jid)?
+            .is_some_and(|contact| contact.friend && contact.other_key.is_none() && !contact.is_distrusted());
         Ok(own || roster)
     }
 }

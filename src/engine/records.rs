@@ -12,9 +12,9 @@ use crate::identity::Digest;
 use crate::jid::BareJid;
 use crate::secret::Secret;
 use crate::session::{Session, SkippedBlock};
-use crate::step::PublishFault;
+use crate::step::{PublishFault, SendError};
 use crate::store::table::{Key, Record};
-use crate::trust::Decision;
+use crate::trust::{Decision, PastDecision, Trust, TrustPolicy};
 use crate::wire::{self, Bytes, Undecodable};
 
 /// The version of every record of this file.
@@ -55,8 +55,10 @@ macro_rules! record {
     };
 }
 
+mod verification;
 mod work;
 
+pub(crate) use verification::{Begun, Run, Stage, Verification};
 pub(crate) use work::{
     Acknowledged, Arrival, Ask, InboxItem, Inquiry, Opening, OpeningStage, OutboxItem, Purpose, Query,
     Question, Request, WaitingSend,
@@ -247,6 +249,11 @@ pub(crate) struct Contact {
     pub(crate) account_key: Option<Digest>,
     /// What is decided about it.
     pub(crate) trust: Decision,
+    /// Whether a key of it has ever been verified.
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) once_verified: bool,
+    /// Which of its keys are sealed to, if not as for all.
+    pub(crate) policy: Option<TrustPolicy>,
     /// The digest of another key the account has shown and the user has not accepted.
     pub(crate) other_key: Option<Digest>,
     /// The key it had before the user accepted the present one. Records under it may still lie about.
@@ -290,9 +297,23 @@ pub(crate) struct Contact {
 
 impl Contact {
     /// Whether messages go out protected or not at all: the account is known to encrypt, or shows two keys of which
-    /// one may be somebody else's.
+    /// one may be somebody else's, or one that is not to be used.
     pub(crate) fn never_clear(&self) -> bool {
-        self.sticky && !self.left || self.other_key.is_some()
+        self.sticky && !self.left || self.other_key.is_some() || self.is_distrusted()
+    }
+
+    /// Whether nothing at all goes to it.
+    pub(crate) fn is_distrusted(&self) -> bool {
+        self.trust.trust == Trust::Distrusted
+    }
+
+    /// Whether its key is sealed to; `policy` is that for all.
+    pub(crate) fn check_trust(&self, policy: TrustPolicy) -> Result<(), SendError> {
+        match self.account_key {
+            Some(_) => self.policy.unwrap_or(policy).check(&self.trust, self.once_verified),
+            // There is nothing to seal to yet.
+            None => Ok(()),
+        }
     }
 }
 
@@ -301,6 +322,14 @@ record!(Contact, 6, BareJid, |contact| contact.retry_at.map(Timestamp::from_mill
     && !contact.fetching
     && contact.retry_at.is_none())
 .then_some(contact.checked));
+
+/// What was decided about the keys of an account, and no longer holds; the oldest first.
+#[derive(Clone, Default, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+pub(crate) struct History {
+    pub(crate) past: Vec<PastDecision>,
+}
+
+record!(History, 20, BareJid);
 
 /// An available resource.
 #[derive(Clone, Debug, TlsDeserializeBytes, TlsSerialize, TlsSize)]

@@ -289,11 +289,17 @@ impl Draft<'_> {
         if element.depth() > MAX_DEPTH - COPY_DEPTH {
             return Ok(Attempt::Fail(SendError::TooLarge));
         }
+        if !form.is_for_anyone() && self.is_distrusted(to)? {
+            return Ok(Attempt::Fail(SendError::Distrusted));
+        }
         if form.is_signed() {
             return self.sign(order, to, element, form);
         }
         if self.contact(to)?.is_some_and(|contact| contact.other_key.is_some()) {
             return Ok(Attempt::Fail(SendError::KeyChanged));
+        }
+        if let Err(why) = self.check_trust(to)? {
+            return Ok(Attempt::Fail(why));
         }
         let iq = &*element.name == IQ;
         let inquiry = if iq && is_answer(element) { self.inquiry(element)?.cloned() } else { None };

@@ -4,8 +4,8 @@ use zeroize::Zeroizing;
 
 use crate::engine::Config;
 use crate::engine::records::{
-    Accepted, Acknowledged, Arrival, Ask, Contact, Counters, Device, InboxItem, Inquiry, OneTime, Opening,
-    OutboxItem, Own, OwnPrekeys, Question, Request, WaitingSend,
+    Accepted, Acknowledged, Arrival, Ask, Contact, Counters, Device, History, InboxItem, Inquiry, OneTime,
+    Opening, OutboxItem, Own, OwnPrekeys, Question, Request, Verification, WaitingSend,
 };
 use crate::env::Timestamp;
 use crate::error::Misuse;
@@ -80,6 +80,8 @@ tables! {
     arrivals: Arrival,
     questions: Question,
     inquiries: Inquiry,
+    histories: History,
+    verifications: Verification,
 }
 
 impl State {

@@ -27,6 +27,7 @@ use crate::stanza::{
     write_children, write_stanza,
 };
 use crate::step::{Coverage, Effect, Event, Form, Inbound, SendError, Token, Via, Waiting};
+use crate::trust::Trust;
 use crate::wire::{from_base64, to_base64};
 
 /// The element that a signature stands in.
@@ -85,6 +86,8 @@ pub struct Item {
     pub payload: Inbound,
     /// The device that signed it.
     pub device: u32,
+    /// How far its account's key is trusted.
+    pub trust: Trust,
     /// When it was signed.
     pub sent: Timestamp,
     /// Until when the device stands by it. Whether one that is older still counts is the application's to say.
@@ -128,6 +131,11 @@ impl Engine {
         };
         let certificate =
             DeviceCertificate::from_store(certificate.as_slice()).map_err(|_| Misuse::Record)?;
+        let trust = match self.state.contacts.get(&jid)? {
+            _ if jid == self.config.account => Trust::Verified,
+            Some(contact) => contact.trust.trust,
+            None => Trust::Unknown,
+        };
         let verified = unverified.verify(&jid, &certificate, &self.config.suites, now);
         Ok(verified.and_then(|signed| {
             if !good {
@@ -148,6 +156,7 @@ impl Engine {
             Ok(Item {
                 payload: Inbound(write_stanza(&payload)),
                 device,
+                trust,
                 sent: signed.time(),
                 expiry: signed.expiry(),
                 sequence: signed.sequence(),

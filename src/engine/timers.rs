@@ -33,6 +33,9 @@ impl Draft<'_> {
         for id in self.state.one_time.due(self.now) {
             self.state.one_time.remove(&id);
         }
+        for jid in self.state.verifications.due(self.now) {
+            self.verification_due(&jid)?;
+        }
         let now = self.now.as_millis();
         if self.own()?.agent_retry_at.is_some_and(|at| at <= now) {
             self.own_mut()?.agent_retry_at = None;

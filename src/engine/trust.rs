@@ -1,24 +1,97 @@
 //! What is decided about the keys of accounts.
 
 use crate::engine::draft::{Done, Draft};
+use crate::engine::records::{Contact, History};
+use crate::error::{Error, Misuse};
 use crate::identity::Digest;
 use crate::jid::BareJid;
-use crate::step::Event;
-use crate::trust::{Decision, Means, Trust};
+use crate::step::{Event, SendError};
+use crate::trust::{Decision, Means, PastDecision, Trust, TrustPolicy};
+
+/// Past decisions kept for a contact: a key every few months, and each decided about twice.
+const MAX_HISTORY: usize = 16;
 
 impl Draft<'_> {
+    /// The user has looked at this key.
+    pub(super) fn set_trust(&mut self, jid: &BareJid, key: &Digest, trust: Trust, means: Means) -> Done {
+        if trust == Trust::Unknown || means == Means::First {
+            return Err(Misuse::Trust.into());
+        }
+        let shown = self.contact(jid)?.and_then(|contact| contact.account_key);
+        if shown != Some(*key) || self.own()?.jid == *jid {
+            return Err(Misuse::Key.into());
+        }
+        self.decide_trust(jid, key, trust, means)
+    }
+
     /// Notes a decision about the present account key of `jid`, and tells it. Nothing if that is no longer `key`.
     pub(super) fn decide_trust(&mut self, jid: &BareJid, key: &Digest, trust: Trust, means: Means) -> Done {
-        let at = self.now;
-        let contact = self.contact_mut(jid)?;
-        if contact.account_key.as_ref() != Some(key) {
+        if self.contact(jid)?.is_none_or(|contact| contact.account_key.as_ref() != Some(key)) {
             return Ok(());
         }
-        let decision = Decision { trust, means, at };
-        let before = core::mem::replace(&mut contact.trust, decision);
+        let before = self.replace_decision(jid, trust, means)?;
         if before.trust != trust {
             self.notify(Event::TrustChanged { peer: jid.clone(), trust, means });
         }
+        // What waits for keys, and may not go any more.
+        self.flush(jid)
+    }
+
+    /// Puts a decision in the place of the one about the present account key, which it keeps as a past one.
+    pub(super) fn replace_decision(
+        &mut self,
+        jid: &BareJid,
+        trust: Trust,
+        means: Means,
+    ) -> Result<Decision, Error> {
+        let decision = Decision { trust, means, at: self.now };
+        let contact = self.contact_mut(jid)?;
+        contact.once_verified |= trust == Trust::Verified;
+        let before = core::mem::replace(&mut contact.trust, decision);
+        if let Some(key) = contact.account_key
+            && before.trust != Trust::Unknown
+        {
+            self.remember_decision(jid, PastDecision { key, decision: before })?;
+        }
+        Ok(before)
+    }
+
+    pub(super) fn remember_decision(&mut self, jid: &BareJid, past: PastDecision) -> Done {
+        let mut history = self.state.histories.get(jid)?.cloned().unwrap_or_default();
+        let History { past: all } = &mut history;
+        if all.len() >= MAX_HISTORY {
+            all.remove(0);
+        }
+        all.push(past);
+        self.state.histories.put(jid.clone(), history);
         Ok(())
+    }
+
+    /// The policy for this contact; what waits for it is looked at again.
+    pub(super) fn set_policy(&mut self, jid: &BareJid, policy: Option<TrustPolicy>) -> Done {
+        if self.own()?.jid == *jid {
+            return Err(Misuse::Jid.into());
+        }
+        self.contact_mut(jid)?.policy = policy;
+        self.flush(jid)
+    }
+
+    /// How far the key of an account is trusted. The own one is the user's.
+    pub(super) fn trust_in(&self, jid: &BareJid) -> Result<Trust, Error> {
+        if self.own()?.jid == *jid {
+            return Ok(Trust::Verified);
+        }
+        Ok(self.contact(jid)?.map_or(Trust::Unknown, |contact| contact.trust.trust))
+    }
+
+    /// Whether something may be sealed to this account now.
+    pub(super) fn check_trust(&self, jid: &BareJid) -> Result<Result<(), SendError>, Error> {
+        let peer = self.contact(jid)?.filter(|_| self.own().is_ok_and(|own| own.jid != *jid));
+        Ok(peer.map_or(Ok(()), |contact| contact.check_trust(self.config.trust)))
+    }
+
+    /// Whether the user wants nothing to go to this account.
+    pub(super) fn is_distrusted(&self, jid: &BareJid) -> Result<bool, Error> {
+        Ok(self.contact(jid)?.is_some_and(Contact::is_distrusted))
     }
 }

@@ -186,6 +186,11 @@ impl DeviceCertificate {
         &self.content.signing_key
     }
 
+    /// All agreement keys.
+    pub(crate) fn agreement_keys(&self) -> &[PublicKey] {
+        &self.content.agreement_keys
+    }
+
     /// The agreement key of one algorithm.
     pub(crate) fn agreement_key(&self, id: AlgorithmId) -> Option<&[u8]> {
         let key = self.content.agreement_keys.iter().find(|key| key.algorithm == id.0)?;

@@ -4,8 +4,10 @@ use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize};
 
 use crate::error::Reason;
 use crate::jid::BareJid;
+use crate::short_string::ShortString;
 use crate::step::Consent;
 use crate::trust::{Means, Trust};
+use crate::verify::{RunId, VerificationFault};
 
 /// Something to know.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -127,6 +129,55 @@ pub enum Event {
         trust: Trust,
         /// By what means.
         means: Means,
+    },
+    /// A contact wants to compare account keys. Ask the user, who answers with
+    /// [`AnswerSecret`](crate::Command::AnswerSecret) if there is a question, else with
+    /// [`AcceptVerification`](crate::Command::AcceptVerification), or with
+    /// [`CancelVerification`](crate::Command::CancelVerification).
+    VerificationAsked {
+        /// The account.
+        peer: BareJid,
+        /// The device that asks.
+        device: u32,
+        /// The run.
+        run: RunId,
+        /// The question, if a secret is to be compared.
+        question: Option<String>,
+    },
+    /// Both sides have confirmed: the account key is the contact's, and is [verified](Trust::Verified) now.
+    VerificationDone {
+        /// The account.
+        peer: BareJid,
+        /// The run.
+        run: RunId,
+    },
+    /// A comparison of keys came to nothing. Close its dialogue.
+    VerificationFailed {
+        /// The account.
+        peer: BareJid,
+        /// The run.
+        run: RunId,
+        /// Why.
+        why: VerificationFault,
+    },
+    /// A comparison of keys was begun here; the contact is being asked.
+    VerificationStarted {
+        /// The account.
+        peer: BareJid,
+        /// The device that is asked.
+        device: u32,
+        /// The run.
+        run: RunId,
+    },
+    /// The short string of a comparison. Show it, and have both users read theirs to each other by another way than this
+    /// one: by telephone or in person. Then [`ConfirmVerification`](crate::Command::ConfirmVerification).
+    VerificationString {
+        /// The account.
+        peer: BareJid,
+        /// The run.
+        run: RunId,
+        /// The string.
+        string: ShortString,
     },
     /// A stanza was refused. Nothing but bounded counters and timers has changed.
     Rejected {

@@ -22,6 +22,8 @@ mod signed_presence;
 mod silence;
 mod steps;
 mod tokens;
+mod trust;
+mod verification;
 
 use xmpp_e2e::store::{MemoryStore, Store};
 use xmpp_e2e::{Effect, Env, Event, Input, Reason};

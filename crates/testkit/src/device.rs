@@ -420,7 +420,7 @@ impl Device {
                 self.record.events.push(event);
             }
             Effect::Pass => self.pass(server, job),
-            Effect::PassSigned { peer, device } => {
+            Effect::PassSigned { peer, device, .. } => {
                 if let Job::Received(stanza) = job {
                     self.record.signed.push((peer.as_str().to_owned(), device, stanza.clone()));
                 }

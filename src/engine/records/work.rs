@@ -11,6 +11,7 @@ use crate::secret::Secret;
 use crate::stanza::AnswerTag;
 use crate::step::{Form, Via};
 use crate::store::table::Record;
+use crate::trust::Trust;
 use crate::wire::{self, Bytes, Undecodable};
 
 /// A sealed stanza that the other side has not acknowledged.
@@ -73,6 +74,7 @@ pub(crate) struct InboxItem {
     pub(crate) dropped: Vec<Bytes>,
     pub(crate) missing: u16,
     pub(crate) form: Form,
+    pub(crate) trust: Trust,
 }
 
 record!(InboxItem, 11, u64);

@@ -1,0 +1,80 @@
+//! Why a comparison came to nothing.
+
+/// Why a comparison of keys came to nothing. Nothing is decided by that about the key.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum VerificationFault {
+    /// Another comparison with this contact is under way, here or there.
+    Busy,
+    /// One of the two users did not want it, or has stopped it.
+    Cancelled,
+    /// The other side knows nothing of it any more.
+    Gone,
+    /// The contact's account key is another one now, or a second one is in question.
+    KeyChanged,
+    /// The other side has sent what does not belong there.
+    Malformed,
+    /// One of the users says that the strings differ, or the devices found that they do: somebody may be in between.
+    Mismatch,
+    /// There is no session with a device of the contact.
+    NoSession,
+    /// The session that it was bound to is not the live one any more.
+    SessionChanged,
+    /// The contact has asked at the same time, or again; that comparison counts.
+    Superseded,
+    /// It took more than ten minutes.
+    TimedOut,
+    /// There were three within an hour.
+    TooMany,
+    /// The two secrets are not the same, or somebody is in between.
+    WrongSecret,
+}
+
+impl VerificationFault {
+    /// What the other side is told.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Cancelled | Self::Superseded => 1,
+            Self::Mismatch => 2,
+            Self::WrongSecret => 3,
+            Self::TimedOut => 4,
+            Self::TooMany => 5,
+            Self::KeyChanged => 6,
+            Self::SessionChanged | Self::NoSession => 7,
+            Self::Busy => 8,
+            Self::Gone => 9,
+            Self::Malformed => 10,
+        }
+    }
+
+    /// What the other side says. What is not known is a wish to stop.
+    pub(crate) fn from_code(code: u8) -> Self {
+        match code {
+            2 => Self::Mismatch,
+            3 => Self::WrongSecret,
+            4 => Self::TimedOut,
+            5 => Self::TooMany,
+            6 => Self::KeyChanged,
+            7 => Self::SessionChanged,
+            8 => Self::Busy,
+            9 => Self::Gone,
+            10 => Self::Malformed,
+            _ => Self::Cancelled,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_read_as_written_and_unknown_ones_as_a_wish() {
+        for code in 1..=10 {
+            assert_eq!(VerificationFault::from_code(code).code(), code);
+        }
+        for code in [0, 11, 255] {
+            assert_eq!(VerificationFault::from_code(code), VerificationFault::Cancelled);
+        }
+    }
+}
