@@ -103,6 +103,23 @@ Lines that are read:
   /who [JID]        a contact's devices and the fingerprint of its key; without JID the own
   /accept-key JID   the contact's new key is its own: you have compared it
   /reject-key JID   it is not
+  /fingerprint [JID]    what to compare by telephone or in person; without JID the own
+  /scanned TEXT     what a camera has read from the other's screen
+  /verify [JID]     compare a few digits with somebody, or agree to it
+  /match, /differ [JID]    they are the same, or not
+  /ask QUESTION     instead: ask the contact what only you two know, then /answer it too
+  /answer TEXT      the answer, of which nobody learns more than whether both are the same
+  /cancel [JID]     end a comparison
+  /trust JID [verified|first-use|distrusted]    what you think of a contact's key, and thought so far
+  /policy JID [first-use|until-verified|verified|ask|default]    to which keys messages go
+  /devices          your devices
+  /link             let a new device in, or on the new device ask again; then /match or /differ
+  /name TEXT        how your other devices show this one
+  /retire DEVICE    shut out one of your devices, such as one that is lost
+  /history-send DEVICE FILE    write your history into a file that this device can read
+  /history-open FILE    read such a file
+  /begin-anew really    the old key of your account is lost: make another
+  /leave really     give up encryption, and forget all keys
   /roster           the contacts
   /add JID          ask to see a contact's presence
   /accept JID       let a contact see yours, and ask for the same
