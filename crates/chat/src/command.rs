@@ -1,6 +1,6 @@
 //! What the user types.
 
-use xmpp_e2e_client::xmpp_e2e::BareJid;
+use xmpp_e2e_client::xmpp_e2e::{BareJid, TrustPolicy};
 
 /// What the user wants.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -106,6 +106,20 @@ pub enum Policy {
     UntilVerified,
     /// Those that were compared.
     Verified,
+}
+
+impl Policy {
+    /// The engine's; none for that of everybody.
+    #[must_use]
+    pub fn to_engine(self) -> Option<TrustPolicy> {
+        match self {
+            Self::Ask => Some(TrustPolicy::Application),
+            Self::Default => None,
+            Self::FirstUse => Some(TrustPolicy::FirstUse),
+            Self::UntilVerified => Some(TrustPolicy::FirstUseUntilVerified),
+            Self::Verified => Some(TrustPolicy::VerifiedOnly),
+        }
+    }
 }
 
 /// How many messages `/history` shows.
