@@ -4,11 +4,13 @@
 mod accept;
 mod advert;
 mod asks;
+mod catch_up;
 mod command;
 mod control;
 mod deliver;
 mod draft;
 mod fetch;
+mod foreign;
 mod forwarded;
 mod iq;
 mod keys;
@@ -20,6 +22,8 @@ mod publish;
 mod query;
 mod receive;
 pub(crate) mod records;
+mod recovery;
+mod resend;
 mod route;
 mod seal;
 mod seen;
@@ -49,6 +53,7 @@ use crate::verify::{RunId, SharedSecret};
 
 use draft::Draft;
 pub use query::{Contact, Outlook, Pending};
+pub use resend::ResendMemory;
 use state::State;
 pub use statement::Item;
 
@@ -79,6 +84,8 @@ pub struct Config {
     ///
     /// [`Coverage`]: crate::Coverage
     pub partial: bool,
+    /// What is kept of sent messages for contacts' devices that could not read them.
+    pub resend_memory: ResendMemory,
 }
 
 impl Config {
@@ -97,6 +104,7 @@ impl Config {
             sign_presence: false,
             trust: TrustPolicy::default(),
             partial: true,
+            resend_memory: ResendMemory::default(),
         })
     }
 }
@@ -210,6 +218,12 @@ pub enum Command<'a> {
         jid: &'a str,
         /// The run.
         run: RunId,
+    },
+    /// An archive is being read of what came while this device was away, or has been: meanwhile no key is deleted for
+    /// its age, for at most 24 hours with a stream and seven days in all.
+    CatchUp {
+        /// Whether it begins. A second time while it goes on changes nothing.
+        active: bool,
     },
     /// The user has compared the short strings of a run.
     ConfirmVerification {

@@ -234,7 +234,9 @@ pub use agent::{
     LegLabel, LocalAgent, MAX_PREKEYS, Operation, Role, SignAdvert, SignDeviceList, SignPrekeys, SignRecord,
     SignStanza,
 };
-pub use engine::{Command, Config, Contact, Engine, Input, Item, Outlook, Pending, Subscription};
+pub use engine::{
+    Command, Config, Contact, Engine, Input, Item, Outlook, Pending, ResendMemory, Subscription,
+};
 pub use env::{Env, Timestamp};
 pub use error::{Error, Malformed, Misbehaviour, Misuse, Reason, Unreadable};
 pub use jid::{BareJid, InvalidJid};

@@ -25,7 +25,7 @@ pub(crate) use flight::{Flight, Payload, RESUMPTION_NAME_LEN};
 pub(crate) use header::{Context, StanzaKind};
 pub(crate) use initiator::{AwaitLegs, ResponderKeys};
 pub(crate) use kem_ratchet::KemPolicy;
-pub(crate) use message::{OpenError, Opened, SKIPPED_LIFE};
+pub(crate) use message::{MAX_STORED, OpenError, Opened, SKIPPED_LIFE};
 pub(crate) use responder::{AwaitAa, AwaitEa, OwnKeys};
 pub(crate) use skipped::{BLOCK, SkippedBlock};
 
@@ -60,8 +60,17 @@ pub(crate) const SESSION_ID_LEN: usize = 16;
 /// Messages of a chain this many chains ago have been overtaken by as many round trips.
 pub(crate) const MAX_OLD_CHAINS: u32 = 5;
 
-/// Known ends of the last chains, so that what comes again is told from a forgery.
-const RECENT_CHAINS: usize = 4;
+/// Chains known to have been read, so that what comes again is told from a forgery: archives are read pages of
+/// hundreds of messages at a time. They take 4 bytes each.
+const RECENT_CHAINS: usize = 128;
+
+/// Messages read last of which it can be told that another has taken their place: what two copies of a device
+/// write in a minute. They take 12 bytes each.
+const MARKS: usize = 16;
+
+/// Chains with skipped keys that are kept while an archive is read, however many begin meanwhile; more is more than
+/// the keys that are kept, for any use.
+const MAX_KEPT_CHAINS: usize = 256;
 
 /// After this many messages without a reply an empty one is due, so that a device that only reads
 /// also heals; often enough for that, and two in a hundred messages.
@@ -130,6 +139,14 @@ struct Earlier {
     id: [u8; 16],
 }
 
+/// A message that was read: the start of its ratchet key, its number, and the end of its ciphertext.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+struct Mark {
+    ratchet_key: u32,
+    n: u32,
+    ciphertext: u32,
+}
+
 /// A session with one device.
 #[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]
 pub(crate) struct Session {
@@ -153,6 +170,10 @@ pub(crate) struct Session {
     earlier: Vec<Earlier>,
     /// Short hashes of the ratchet keys of the last chains.
     recent: Vec<u32>,
+    /// The messages read last, the newest first.
+    marks: Vec<Mark>,
+    /// The highest time that a message of the other side's has said, in milliseconds.
+    heard: u64,
     kem: KemRatchet,
     resumption: Resumption,
     #[tls_codec(with = "crate::session::codec::secret32")]
@@ -223,6 +244,8 @@ impl Session {
             receiving: None,
             earlier: Vec::new(),
             recent: Vec::new(),
+            marks: Vec::new(),
+            heard: 0,
             kem: KemRatchet::new(now),
             resumption: Resumption::new(derive("resumption secret", SECRET_LEN)?),
             exporter: derive("exporter", SECRET_LEN)?,
@@ -307,6 +330,28 @@ impl Session {
     /// Takes note of a message read; empty ones do not count.
     pub(crate) fn note_read(&mut self, counts: bool) {
         self.unanswered = self.unanswered.saturating_add(u32::from(counts));
+    }
+
+    /// Takes note of the time that a message said.
+    pub(crate) fn note_heard(&mut self, time: Timestamp) {
+        self.heard = self.heard.max(time.as_millis());
+    }
+
+    /// The highest time that a message has said, in milliseconds.
+    pub(crate) fn heard(&self) -> u64 {
+        self.heard
+    }
+
+    /// Puts the chains back that are too old now: while an archive is read, what is late is still on its way. Those
+    /// that are not put back.
+    pub(crate) fn keep_chains(&mut self, before: &Self, expired: Vec<u32>) -> Vec<u32> {
+        let room = MAX_KEPT_CHAINS.saturating_sub(self.earlier.len());
+        let cut = expired.len().saturating_sub(room);
+        let (gone, kept) = expired.split_at(cut);
+        let kept = before.earlier.iter().filter(|earlier| kept.contains(&earlier.number)).cloned();
+        let kept: Vec<Earlier> = kept.collect();
+        self.earlier.splice(0..0, kept);
+        gone.to_vec()
     }
 
     /// Whether an empty message is due; sending anything puts it off.

@@ -17,7 +17,7 @@ pub(crate) mod wrap;
 mod writer;
 
 pub(crate) use content::{AnswerTag, Body, Content, MAX_CONTENT, OUTSIDE};
-pub(crate) use control::Control;
+pub(crate) use control::{Again, Control, Resend};
 pub(crate) use covered::{Uncoverable, Uncovered, attach, attached, cover, uncover};
 pub(crate) use element::{Attribute, Element, Node};
 pub use hints::Hints;

@@ -19,7 +19,7 @@ use crate::session::{
 };
 use crate::stanza::envelope::Envelope;
 use crate::stanza::parse;
-use crate::step::Event;
+use crate::step::{Effect, Event};
 use crate::suite::{AlgorithmId, KeyPair, Suite, SuiteId, choose};
 use crate::wire::Bytes;
 
@@ -51,7 +51,7 @@ impl Draft<'_> {
         let text = incoming.to_xml();
         let Some(arrival) = self.state.arrivals.get_mut(&key)? else { return Ok(false) };
         if arrival.stanzas.len() >= MAX_QUEUE || parse(&text).is_err() {
-            self.reject(Some(&incoming.sender), Misbehaviour::TooMuch);
+            self.refuse(incoming, Misbehaviour::TooMuch.into())?;
         } else {
             arrival.stanzas.push(text.as_bytes().into());
         }
@@ -168,7 +168,11 @@ impl Draft<'_> {
         }
         let state = AwaitAa::decode(arrival.state.expose()).map_err(|_| Misuse::Record)?;
         let result = self.finish_arrival(jid, device, &arrival, state, suite, leg)?;
+        let accepted = result.is_ok();
         self.end_arrival(jid, device, result.err())?;
+        if accepted {
+            self.ask_again(jid, device)?;
+        }
         Ok(true)
     }
 
@@ -302,7 +306,10 @@ impl Draft<'_> {
         let named =
             if name.len() == RESUMPTION_NAME_LEN { self.find_resumption(jid, device, name)? } else { None };
         if !name.is_empty() && named.is_none() {
-            // It thinks there is a session that we have not: ours to open one.
+            // It thinks there is a session that we have not: ours to open one, which is later than its own.
+            if let Some(known) = self.state.devices.get_mut(&(jid.clone(), device))? {
+                known.seen_counter = known.seen_counter.max(arrival.counter);
+            }
             self.reopen(jid, device)?;
             return Ok(Err(Unreadable::NoSession.into()));
         }
@@ -344,8 +351,12 @@ impl Draft<'_> {
         if let Err(reason) = self.may_be_admitted(jid, device, &certificate, arrival.list_version)? {
             return Ok(Err(reason));
         }
+        let told = self.effects.len();
         if !self.take_account(jid, &certificate)? {
-            return Ok(Ok(()));
+            let refused = |effect: &Effect| matches!(effect, Effect::Notify(Event::Rejected { .. }));
+            let refused = self.effects.iter().skip(told).any(refused);
+            // That the key has changed does not say what became of the message.
+            return Ok(if refused { Ok(()) } else { Err(Misbehaviour::WrongSubject.into()) });
         }
         let live = self.device(jid, device)?.and_then(|known| known.live);
         let answered = match live {
@@ -452,16 +463,17 @@ impl Draft<'_> {
     }
 
     /// The first flight is dealt with; what came behind it is handled now.
-    fn end_arrival(&mut self, jid: &BareJid, device: u32, refused: Option<Reason>) -> Done {
+    pub(super) fn end_arrival(&mut self, jid: &BareJid, device: u32, refused: Option<Reason>) -> Done {
         let key = (jid.clone(), device);
         let Some(arrival) = self.state.arrivals.get(&key)?.cloned() else { return Ok(()) };
         self.state.arrivals.remove(&key);
         if let Some(reason) = refused {
-            self.reject(Some(jid), reason);
             let first = arrival.stanzas.first().map_or(&[][..], |first| first.as_slice());
             let first = core::str::from_utf8(first).map_err(|_| Misuse::Record)?;
-            if let Ok(first) = parse(first) {
-                self.refuse_iq(&first)?;
+            let Ok(first) = parse(first) else { return Err(Misuse::Record.into()) };
+            match self.incoming(&first)? {
+                Ok(Some(incoming)) => self.refuse(&incoming, reason)?,
+                Ok(None) | Err(_) => self.reject(Some(jid), reason),
             }
         }
         for stanza in arrival.stanzas.iter().skip(1) {

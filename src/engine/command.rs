@@ -5,7 +5,7 @@ use crate::engine::asks::operation;
 use crate::engine::draft::{Done, Draft};
 use crate::engine::records::{Contact, Purpose, Query};
 use crate::engine::{Command, pep};
-use crate::error::Misuse;
+use crate::error::{Misuse, Unreadable};
 use crate::identity::{DeviceList, DeviceState, ListTbs};
 use crate::jid::BareJid;
 use crate::presence::AdvertTbs;
@@ -27,6 +27,7 @@ impl Draft<'_> {
             Command::ConfirmVerification { jid, run, same } => {
                 self.confirm_verification(&parse(jid)?, *run, *same)
             }
+            Command::CatchUp { active } => self.set_catch_up(*active),
             Command::Forget { jid } => self.forget(&parse(jid)?),
             Command::Heal { jid } => self.heal(&parse(jid)?),
             Command::Leave => self.leave(),
@@ -106,6 +107,7 @@ impl Draft<'_> {
     }
 
     fn drop_devices(&mut self, jid: &BareJid) -> Done {
+        self.forget_kept(jid)?;
         for device in self.devices_of(jid) {
             self.close_sessions(jid, device)?;
             self.state.devices.remove(&(jid.clone(), device));
@@ -127,7 +129,7 @@ impl Draft<'_> {
     /// The state is older than what the peers have seen: nothing is sealed with it any more, and
     /// flights to its prekeys are not accepted, for which of them were is not known. What is in the
     /// outbox was sealed before the backup; the peer knows it if it came.
-    fn restored(&mut self) -> Done {
+    pub(super) fn restored(&mut self) -> Done {
         for key in self.state.devices.all_keys() {
             if let Some(known) = self.state.devices.get_mut(&key)? {
                 // The next handshake names what this state has; the peer sees that it is old. Its
@@ -143,11 +145,15 @@ impl Draft<'_> {
         self.end_runs()?;
         self.state.one_time.clear();
         self.state.openings.clear();
-        self.state.arrivals.clear();
         self.state.asks.clear();
+        self.state.troubles.clear();
+        for key in self.state.arrivals.all_keys() {
+            self.end_arrival(&key.0, key.1, Some(Unreadable::NoPrekey.into()))?;
+        }
         self.publish_anew(true)?;
         let now = self.now;
         let own = self.own_mut()?;
+        own.restored_at = now;
         own.rotate_at = now;
         own.advert.clear();
         own.record = Bytes::new(Vec::new());

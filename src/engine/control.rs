@@ -8,7 +8,7 @@ use crate::error::{Error, Misuse};
 use crate::jid::BareJid;
 use crate::session::{Context as Bound, StanzaKind};
 use crate::stanza::envelope::Recipient;
-use crate::stanza::{Body, Content, Control, Element, write_stanza};
+use crate::stanza::{Body, Content, Control, Element, Hints, Resend, write_stanza};
 use crate::wire::to_base64;
 
 impl Draft<'_> {
@@ -27,8 +27,9 @@ impl Draft<'_> {
             }
             Control::Empty => Ok(()),
             Control::Verification(message) => self.verification_received(key, message.as_slice()),
-            // Authentic, and nothing this version acts on.
-            Control::ResendRequest | Control::Linking(_) | Control::History(_) => Ok(()),
+            Control::Resend(Resend::Since(since)) => self.asked_to_resend(key, *since),
+            // Authentic, and nothing this version acts on; what is sent again has been handed over.
+            Control::Resend(Resend::Message(_)) | Control::Linking(_) | Control::History(_) => Ok(()),
         }
     }
 
@@ -78,6 +79,7 @@ impl Draft<'_> {
         if self.state.outbox.len() + self.state.waiting.len() >= super::outbox::MAX_OUTBOX {
             return Ok(());
         }
+        let kept = matches!(control, Control::Resend(_));
         let own = self.own()?;
         let (account, me) = (own.jid.clone(), own.device);
         let content =
@@ -97,10 +99,14 @@ impl Draft<'_> {
             return Ok(());
         };
         let order = self.count(|counters| &mut counters.outbox)?;
-        let element = Element::new("jabber:client", "message")
+        let mut element = Element::new("jabber:client", "message")
             .with_attr("to", self.address_of(jid, *device)?)
             .with_child(Element::new(NS, "e").with_text(to_base64(&bytes)));
-        // No hints: nobody wants it in an archive or on a telephone's screen. No type: servers make carbons of
+        if kept {
+            // The device it is for may be away for long.
+            Hints::Archived.add_to(&mut element);
+        }
+        // No other hints: nobody wants it in an archive or on a telephone's screen. No type: servers make carbons of
         // such a message only if it has a body, and it is for one device.
         self.put_in_outbox(order, jid, None, write_stanza(&element), None);
         Ok(())

@@ -15,8 +15,8 @@ use crate::error::{Error, Malformed, Misbehaviour, Misuse, Reason};
 use crate::identity::TOLERANCE;
 use crate::session::{Session, StanzaKind};
 use crate::stanza::{
-    AnswerTag, Attribute, Body, CLIENT_NS, Content, Element, IQ, MESSAGE, Node, is_for_servers,
-    is_from_servers, parse, write, write_stanza,
+    AnswerTag, Attribute, Body, CLIENT_NS, Content, Control, Element, IQ, MESSAGE, Node, Resend,
+    is_for_servers, is_from_servers, parse, write, write_stanza,
 };
 use crate::step::{Context, Effect, Form, Inbound, InboxId, Protection};
 use crate::suite::{Level, Suite, SuiteId};
@@ -170,6 +170,9 @@ impl Draft<'_> {
                 given.missing = covered.missing;
                 given.dropped = Some(covered.dropped);
                 named(covered.children)
+            }
+            Body::Control(Control::Resend(Resend::Message(again))) => {
+                return self.resent(incoming, (device, session, suite), &again);
             }
             Body::Control(control) => {
                 let key = (incoming.sender.clone(), device, session.id());

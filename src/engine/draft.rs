@@ -136,6 +136,11 @@ impl<'a> Draft<'a> {
             lost_after: 0,
             connection: 0,
             presence_advert: 0,
+            restored_at: Timestamp::default(),
+            cloned_at: 0,
+            catch_up: None,
+            leaving: false,
+            tombstone: Bytes::new(Vec::new()),
         };
         self.state.own.put((), own);
         self.state.counters.put((), Counters::default());
@@ -196,9 +201,10 @@ impl<'a> Draft<'a> {
         self.effects.push(Effect::Notify(event));
     }
 
-    /// The one event of a refused stanza.
+    /// The one event of a refused stanza, of which nothing more is known.
     pub(crate) fn reject(&mut self, peer: Option<&BareJid>, reason: impl Into<Reason>) {
-        self.notify(Event::Rejected { peer: peer.cloned(), reason: reason.into() });
+        let (peer, reason) = (peer.cloned(), reason.into());
+        self.notify(Event::Rejected { peer, device: None, reason, recoverable: false });
     }
 
     /// Sends bytes that need not survive: presence and iqs. A lost one is made anew.

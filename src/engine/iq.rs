@@ -6,13 +6,14 @@
 use core::time::Duration;
 
 use crate::engine::draft::{Done, Draft};
-use crate::engine::receive::Incoming;
+use crate::engine::receive::{How, Incoming};
 use crate::engine::records::{Inquiry, Question};
 use crate::error::{Error, Misbehaviour, Reason};
 use crate::jid::{Address, BareJid};
+use crate::session::StanzaKind;
 use crate::stanza::envelope::Envelope;
 use crate::stanza::{AnswerTag, CLIENT_NS, Element, IQ, MAX_STANZA, write_stanza};
-use crate::step::{Effect, SendError, Token};
+use crate::step::{Effect, Event, SendError, Token};
 use crate::wire::from_base64;
 
 /// Iqs unanswered at once, either way; more are refused. Clients ask some dozen things at a time.
@@ -196,7 +197,18 @@ impl Draft<'_> {
 
     /// Refuses what came: the event, and to a question the answer of a client that does not know it.
     pub(super) fn refuse(&mut self, incoming: &Incoming<'_>, reason: Reason) -> Done {
-        self.reject(Some(&incoming.sender), reason);
+        let peer = incoming.sender.clone();
+        let sealed = incoming.how == How::Sealed;
+        let envelope =
+            Some(&incoming.bytes).filter(|_| sealed).and_then(|bytes| Envelope::decode(bytes).ok());
+        let device = envelope.map(|envelope| envelope.sender());
+        let recoverable = match device {
+            Some(device) if incoming.kind == StanzaKind::Message => {
+                self.unreadable(&peer, device, reason, incoming.via)?
+            }
+            Some(_) | None => false,
+        };
+        self.notify(Event::Rejected { peer: Some(peer), device, reason, recoverable });
         self.refuse_iq(incoming.element)
     }
 

@@ -90,6 +90,7 @@ impl Draft<'_> {
             refused_until: 0,
             too_far: 0,
             statements: Seen::default(),
+            heard: 0,
         };
         self.state.devices.put((jid.clone(), device), new);
         Ok(())
@@ -254,7 +255,7 @@ impl Draft<'_> {
 
     pub(super) fn close_sessions(&mut self, jid: &BareJid, device: u32) -> Done {
         for key in self.sessions_of(jid, device) {
-            self.drop_session(&key);
+            self.drop_session(&key)?;
         }
         self.state.openings.remove(&(jid.clone(), device));
         if let Some(known) = self.state.devices.get_mut(&(jid.clone(), device))? {

@@ -12,7 +12,7 @@ use crate::error::{Error, Misuse, Reason, Unreadable};
 use crate::identity::{DeviceRecord, OneTimePrekey, PrekeyKind};
 use crate::jid::BareJid;
 use crate::secret::Secret;
-use crate::session::{AwaitLegs, Payload, Prologue, RESUMPTION_NAME_LEN, ResponderKeys, initiator};
+use crate::session::{AwaitLegs, Payload, Prologue, RESUMPTION_NAME_LEN, ResponderKeys, Session, initiator};
 use crate::step::{SendError, Token, Waiting};
 use crate::suite::{Level, Suite, SuiteId, choose};
 
@@ -244,7 +244,8 @@ impl Draft<'_> {
         }
         self.store_session(jid, device, session);
         self.make_live(jid, device, id, opening.counter)?;
-        if opening.announce {
+        let asked = self.ask_again(jid, device)?;
+        if opening.announce && !asked {
             self.send_empty(jid, device)?;
         }
         self.flush(jid)?;
@@ -275,18 +276,24 @@ impl Draft<'_> {
         old.sort_unstable();
         let too_many = (old.len() + 1).saturating_sub(MAX_SESSIONS);
         for (place, (created, key)) in old.into_iter().enumerate() {
-            if place < too_many || self.now.since(created) > OLD_SESSION_LIFE {
-                self.drop_session(&key);
+            let old = self.now.since(created) > OLD_SESSION_LIFE && !self.is_catching_up()?;
+            if place < too_many || old {
+                self.drop_session(&key)?;
             }
         }
         Ok(())
     }
 
-    pub(super) fn drop_session(&mut self, key: &super::records::SessionKey) {
+    pub(super) fn drop_session(&mut self, key: &super::records::SessionKey) -> Done {
+        let heard = self.state.sessions.get(key)?.map_or(0, Session::heard);
+        if let Some(known) = self.state.devices.get_mut(&(key.0.clone(), key.1))? {
+            known.heard = known.heard.max(heard);
+        }
         self.state.sessions.remove(key);
         for block in self.state.skipped.keys((key.2, 0, 0)..=(key.2, u32::MAX, u32::MAX)) {
             self.state.skipped.remove(&block);
         }
+        Ok(())
     }
 
     pub(super) fn opening_failed(&mut self, ask: u64, jid: &BareJid, device: u32) -> Done {

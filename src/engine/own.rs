@@ -68,6 +68,9 @@ impl Draft<'_> {
         }
         own.connected = true;
         own.resource = resource.to_string();
+        self.catch_up_stream(true)?;
+        self.expire_kept()?;
+        let own = self.own_mut()?;
         if resumed {
             let lost_after = own.lost_after;
             for key in self.state.outbox.all_keys() {
@@ -115,6 +118,7 @@ impl Draft<'_> {
             own.lost_after = last;
         }
         own.connected = false;
+        self.catch_up_stream(false)?;
         self.fail_requests()
     }
 
@@ -122,6 +126,7 @@ impl Draft<'_> {
     /// last step is said again. A new stream, which that input may be, sends again by itself.
     pub(super) fn restart(&mut self, new_stream: bool) -> Done {
         self.own_mut()?.restarted = false;
+        self.catch_up_stream(false)?;
         // The program that had the stream is gone, whoever may resume it.
         self.end_stanzas_of_stream()?;
         for key in self.state.inbox.all_keys() {

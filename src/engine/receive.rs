@@ -4,6 +4,7 @@ use zeroize::Zeroizing;
 
 use crate::NS;
 use crate::engine::draft::{Done, Draft};
+use crate::engine::foreign::foreign;
 use crate::engine::records::SessionKey;
 use crate::engine::seal::AUTHENTICATION;
 use crate::engine::statement::SIGNED;
@@ -14,7 +15,7 @@ use crate::secret::Secret;
 use crate::session::{Context as Bound, OpenError, Opened, SKIPPED_LIFE, Session, StanzaKind};
 use crate::stanza::envelope::{Envelope, Part};
 use crate::stanza::{
-    CLIENT_NS, Element, IQ, MAX_STANZA, MESSAGE, PRESENCE, Uncovered, attached, parse, uncover, wrap,
+    Body, CLIENT_NS, Element, IQ, MAX_STANZA, MESSAGE, PRESENCE, Uncovered, attached, parse, uncover, wrap,
     write_stanza,
 };
 use crate::step::{Consent, Effect, Event, Via};
@@ -24,9 +25,6 @@ use crate::wire::from_base64;
 
 /// After so many messages too far ahead to be read a new session is opened.
 const TOO_FAR: u8 = 3;
-
-/// EME (XEP-0380).
-const EME: &str = "urn:xmpp:eme:0";
 
 /// A protected stanza, and all that it is bound to.
 pub(super) struct Incoming<'a> {
@@ -233,13 +231,15 @@ impl Draft<'_> {
             }
         }
         let chat = !matches!(kind, Some("error" | "groupchat" | "headline"));
-        let foreign = element
-            .elements()
-            .any(|child| child.is(EME, "encryption") && child.attr("namespace") != Some(NS));
+        if let Some(namespace) = foreign(element).filter(|_| chat) {
+            self.notify(Event::Foreign { peer: sender.clone(), namespace });
+            self.effects.push(Effect::Pass);
+            return Ok(());
+        }
         let body = element.child("jabber:client", "body").is_some();
         let sticky = self.contact(sender)?.is_some_and(|contact| contact.sticky && !contact.left);
         // What an archive has in clear may be older than the contact's first key.
-        if chat && body && sticky && !foreign && via != Via::Archive {
+        if chat && body && sticky && via != Via::Archive {
             let peer = sender.clone();
             self.notify(Event::ClearText { peer: peer.clone(), consent: Consent { peer } });
         }
@@ -282,6 +282,12 @@ impl Draft<'_> {
         if let Some(flight) = &message.part.flight {
             let accepted = (flight.record_sequence, digest(flight.e.as_slice()));
             let Some(session) = self.state.accepted.get(&accepted)?.map(|accepted| accepted.session) else {
+                // A copy of what was read when there were these prekeys.
+                let gone = !self.state.prekeys.contains(&flight.record_sequence);
+                if gone && self.read_before(incoming, &message)? {
+                    self.notify(Event::Duplicate { peer: incoming.sender.clone(), device });
+                    return Ok(Ok(()));
+                }
                 return self.accept_flight(incoming, message);
             };
             let key = (incoming.sender.clone(), device, session);
@@ -295,6 +301,21 @@ impl Draft<'_> {
         let sessions = self.sessions_of(&incoming.sender, device);
         let sessions: Vec<_> = sessions.into_iter().filter(|(_, _, [first, ..])| *first == tag).collect();
         self.read_in(incoming, &message, &sessions)
+    }
+
+    /// Whether a message is of a chain that a session has passed, and its key is gone.
+    fn read_before(&self, incoming: &Incoming<'_>, message: &Message<'_>) -> Result<bool, Error> {
+        let sessions = self.sessions_of(&incoming.sender, message.device);
+        for key in sessions.iter().filter(|(_, _, [first, ..])| *first == message.part.tag) {
+            let Some(session) = self.state.sessions.get(key)? else { continue };
+            let Some(suite) = self.config.suites.find(session.suite_id()) else { continue };
+            match self.open_part(&mut session.clone(), suite, incoming, message) {
+                Err(OpenError::Duplicate) => return Ok(true),
+                Err(OpenError::Store(missing)) => return Err(missing.into()),
+                Ok(_) | Err(OpenError::Refused(_)) => {}
+            }
+        }
+        Ok(false)
     }
 
     /// Reads a message in the one of these sessions it belongs to.
@@ -318,6 +339,10 @@ impl Draft<'_> {
                         Err(reason) => return Ok(Err(reason)),
                     };
                     return self.read(incoming, key, session, suite, opened, &content);
+                }
+                // Two have sealed with one state, or somebody wants it to look so.
+                Err(OpenError::Duplicate) if session.is_another(suite, message.part.body) => {
+                    return Ok(Err(Misbehaviour::Equivocation.into()));
                 }
                 Err(OpenError::Duplicate) => {
                     let (peer, device) = (incoming.sender.clone(), message.device);
@@ -368,12 +393,20 @@ impl Draft<'_> {
             extra: &extra,
         };
         let id = session.id();
+        let catching_up = self.is_catching_up().is_ok_and(|active| active);
         let mut skipped = |chain: u32, n: u32| -> Result<Option<Secret>, Missing> {
             let block = self.state.skipped.get(&(id, chain, n / crate::session::BLOCK))?;
-            let block = block.filter(|block| self.now.since(block.created()) <= SKIPPED_LIFE);
+            let block = block.filter(|block| catching_up || self.now.since(block.created()) <= SKIPPED_LIFE);
             Ok(block.and_then(|block| block.get(n)).cloned())
         };
-        session.open(suite, self.now, &bound, message.part.body, &mut skipped)
+        if !catching_up {
+            return session.open(suite, self.now, &bound, message.part.body, &mut skipped);
+        }
+        let before = session.clone();
+        let mut opened = session.open(suite, self.now, &bound, message.part.body, &mut skipped)?;
+        opened.expired_chains = session.keep_chains(&before, opened.expired_chains);
+        opened.excess = session.unread().saturating_sub(crate::session::MAX_STORED);
+        Ok(opened)
     }
 
     /// The padded content: as it came, or from the payload under the key that came.
@@ -404,6 +437,19 @@ impl Draft<'_> {
         };
         let tag = opened.answer_tag;
         self.take_skipped(&mut session, key, opened)?;
+        let time = content.time;
+        let said = incoming.kind == StanzaKind::Message && !matches!(content.body, Body::Control(_));
+        let again = said && self.was_read(&key.0, key.1, time)?;
+        if said {
+            session.note_heard(time);
+        }
+        self.trouble_read(key, (said && !again).then_some(time))?;
+        if again {
+            // It was sent again, and that came first.
+            self.state.sessions.put(key.clone(), session);
+            self.notify(Event::Duplicate { peer: key.0.clone(), device: key.1 });
+            return Ok(Ok(()));
+        }
         // What answers seals in the session as it is now: no key of a message is used twice.
         self.state.sessions.put(key.clone(), session.clone());
         let counts = self.act(incoming, (key.1, &session, suite), content, tag)?;
@@ -447,13 +493,14 @@ impl Draft<'_> {
             }
         }
         let mut excess = opened.excess;
+        let catching_up = self.is_catching_up()?;
         if excess == 0 && session.unread() == 0 {
             return Ok(());
         }
         // Oldest first: too many, or kept too long.
         for place in self.state.skipped.keys((id, 0, 0)..=(id, u32::MAX, u32::MAX)) {
             let Some(block) = self.state.skipped.get(&place)? else { continue };
-            let old = self.now.since(block.created()) > SKIPPED_LIFE;
+            let old = !catching_up && self.now.since(block.created()) > SKIPPED_LIFE;
             if excess == 0 && !old {
                 break;
             }

@@ -55,9 +55,11 @@ macro_rules! record {
     };
 }
 
+mod recovery;
 mod verification;
 mod work;
 
+pub(crate) use recovery::{Kept, Trouble};
 pub(crate) use verification::{Begun, Run, Stage, Verification};
 pub(crate) use work::{
     Acknowledged, Arrival, Ask, InboxItem, Inquiry, Opening, OpeningStage, OutboxItem, Purpose, Query,
@@ -147,6 +149,28 @@ pub(crate) struct Own {
     pub(crate) connection: u32,
     /// The sequence of the advert in the last broadcast presence; zero if it had none.
     pub(crate) presence_advert: u32,
+    /// When this state was last put back from a backup.
+    #[tls_codec(with = "crate::wire::time")]
+    pub(crate) restored_at: Timestamp,
+    /// When it was last told that somebody else has these keys, in milliseconds.
+    pub(crate) cloned_at: u64,
+    pub(crate) catch_up: Option<CatchUp>,
+    /// Whether a tombstone is to be signed.
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) leaving: bool,
+    /// The exact bytes of the tombstone, until the server has it.
+    pub(crate) tombstone: Bytes,
+}
+
+/// An archive is being read.
+#[derive(Clone, Copy, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+pub(crate) struct CatchUp {
+    #[tls_codec(with = "crate::wire::time")]
+    pub(crate) began: Timestamp,
+    /// Milliseconds with a stream, before the present one.
+    pub(crate) connected: u64,
+    /// Since when there is a stream, in milliseconds.
+    pub(crate) since: Option<u64>,
 }
 
 impl Own {
@@ -171,6 +195,8 @@ pub(crate) struct Counters {
     pub(crate) time: u64,
     /// Of signed statements.
     pub(crate) statement: u64,
+    /// The size of all messages kept to be sent again.
+    pub(crate) kept: u64,
 }
 
 record!(Counters, 2, ());
@@ -391,6 +417,8 @@ pub(crate) struct Device {
     pub(crate) too_far: u8,
     /// The statements of its signature that have come.
     pub(crate) statements: Seen,
+    /// The highest time that messages have said in sessions that are gone, in milliseconds.
+    pub(crate) heard: u64,
 }
 
 impl Device {
@@ -462,6 +490,10 @@ key!(([u8; 16], u32, u32), |key| *key, |key: ([u8; 16], u32, u32)| Ok(key));
 key!(String, |key| Bytes::from(key.as_bytes()), |key: Bytes| to_text(key));
 key!(BareJid, |key| Bytes::from(key.as_str().as_bytes()), |key: Bytes| to_jid(key));
 key!((BareJid, u32), |key| (Bytes::from(key.0.as_str().as_bytes()), key.1), |key: (Bytes, u32)| Ok((
+    to_jid(key.0)?,
+    key.1
+)));
+key!((BareJid, u64), |key| (Bytes::from(key.0.as_str().as_bytes()), key.1), |key: (Bytes, u64)| Ok((
     to_jid(key.0)?,
     key.1
 )));

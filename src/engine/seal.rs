@@ -216,8 +216,7 @@ impl Draft<'_> {
     /// What servers are told about a message: what the application has told them, or nothing of what only says that
     /// somebody is typing, or what the configuration says.
     fn hints_for(&self, element: &Element<'_>) -> Hints {
-        let mut said = element.elements().filter(|child| !is_for_servers(&child.ns, &child.name)).peekable();
-        let passing = said.peek().is_some() && said.all(|child| &*child.ns == CHAT_STATES);
+        let passing = is_passing(element);
         let hinted = element.elements().any(|child| is_hint(&child.ns));
         if passing || hinted { Hints::Bare } else { self.config.hints }
     }
@@ -233,6 +232,12 @@ impl Draft<'_> {
         }
         write_stanza(&out)
     }
+}
+
+/// Whether a message only says that somebody is typing.
+pub(super) fn is_passing(element: &Element<'_>) -> bool {
+    let mut said = element.elements().filter(|child| !is_for_servers(&child.ns, &child.name)).peekable();
+    said.peek().is_some() && said.all(|child| &*child.ns == CHAT_STATES)
 }
 
 /// The digests of what a stanza says in clear, or why they cannot vouch for it.

@@ -7,7 +7,7 @@ use crate::engine::iq::{is_answer, is_message};
 use crate::engine::opening::Occasion;
 use crate::engine::outbox::MAX_OUTBOX;
 use crate::engine::records::{Contact, WaitingSend};
-use crate::engine::seal::Target;
+use crate::engine::seal::{Target, is_passing};
 use crate::error::{Error, Malformed, Misuse};
 use crate::identity::DeviceRecord;
 use crate::jid::{Address, BareJid};
@@ -326,7 +326,8 @@ impl Draft<'_> {
             Ok(content) => content,
             Err(why) => return Ok(Attempt::Fail(why)),
         };
-        let Ok(content) = content.encode(self.config.padding) else {
+        let said = content;
+        let Ok(content) = said.encode(self.config.padding) else {
             return Ok(Attempt::Fail(SendError::TooLarge));
         };
         // The other side writes it out again: escaping makes one byte five, and servers add a little.
@@ -343,6 +344,9 @@ impl Draft<'_> {
             return Ok(Attempt::Fail(SendError::TooLarge));
         }
         if &*element.name == MESSAGE {
+            if form == Form::Encrypted && !is_passing(element) {
+                self.keep((order, to), element, &said, level, &coverage)?;
+            }
             self.put_in_outbox(order, to, element.attr("id"), stanza, Some((token, coverage)));
             return Ok(Attempt::Sent);
         }

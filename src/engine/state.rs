@@ -4,8 +4,8 @@ use zeroize::Zeroizing;
 
 use crate::engine::Config;
 use crate::engine::records::{
-    Accepted, Acknowledged, Arrival, Ask, Contact, Counters, Device, History, InboxItem, Inquiry, OneTime,
-    Opening, OutboxItem, Own, OwnPrekeys, Question, Request, Verification, WaitingSend,
+    Accepted, Acknowledged, Arrival, Ask, Contact, Counters, Device, History, InboxItem, Inquiry, Kept,
+    OneTime, Opening, OutboxItem, Own, OwnPrekeys, Question, Request, Trouble, Verification, WaitingSend,
 };
 use crate::env::Timestamp;
 use crate::error::Misuse;
@@ -82,6 +82,8 @@ tables! {
     inquiries: Inquiry,
     histories: History,
     verifications: Verification,
+    kept: Kept,
+    troubles: Trouble,
 }
 
 impl State {

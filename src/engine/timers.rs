@@ -21,8 +21,21 @@ impl Draft<'_> {
         for order in self.state.waiting.due(self.now) {
             self.waited_enough(order)?;
         }
+        for key in self.state.troubles.due(self.now) {
+            self.trouble_due(&key)?;
+        }
+        self.expire_kept()?;
+        let until = self.catching_up_until()?;
         for sequence in self.state.prekeys.due(self.now) {
-            self.forget_prekeys(sequence);
+            match until {
+                // What is still in the archive may have been sealed to them.
+                Some(until) => {
+                    if let Some(keys) = self.state.prekeys.get_mut(&sequence)? {
+                        keys.retire_at = until;
+                    }
+                }
+                None => self.forget_prekeys(sequence),
+            }
         }
         for key in self.state.questions.due(self.now) {
             self.state.questions.remove(&key);
@@ -31,7 +44,14 @@ impl Draft<'_> {
             self.state.inquiries.remove(&key);
         }
         for id in self.state.one_time.due(self.now) {
-            self.state.one_time.remove(&id);
+            match until {
+                Some(until) => {
+                    if let Some(key) = self.state.one_time.get_mut(&id)? {
+                        key.forget_at = until;
+                    }
+                }
+                None => self.state.one_time.remove(&id),
+            }
         }
         for jid in self.state.verifications.due(self.now) {
             self.verification_due(&jid)?;

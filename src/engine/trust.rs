@@ -30,6 +30,9 @@ impl Draft<'_> {
             return Ok(());
         }
         let before = self.replace_decision(jid, trust, means)?;
+        if trust == Trust::Distrusted {
+            self.forget_kept(jid)?;
+        }
         if before.trust != trust {
             self.notify(Event::TrustChanged { peer: jid.clone(), trust, means });
         }

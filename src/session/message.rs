@@ -12,7 +12,9 @@ use crate::session::header::{Context, Fields, Header, StanzaKind, associated_dat
 use crate::session::kem_ratchet::{KemPolicy, KemRatchet, low_byte};
 use crate::session::ratchet::{MessageKey, RatchetKeyPair, ReceivingChain, RootStep, SendingChain};
 use crate::session::skipped::SkippedRun;
-use crate::session::{Earlier, MAX_OLD_CHAINS, RECENT_CHAINS, Receiving, Role, Session, bad_key, failed};
+use crate::session::{
+    Earlier, MARKS, MAX_OLD_CHAINS, Mark, RECENT_CHAINS, Receiving, Role, Session, bad_key, failed,
+};
 use crate::stanza::AnswerTag;
 use crate::suite::{Refused, Suite};
 
@@ -166,7 +168,17 @@ impl Session {
         self.kem.count();
         self.flight = None;
         self.used = now.as_secs();
+        self.marks.insert(0, mark(&message.header, ciphertext));
+        self.marks.truncate(MARKS);
         Ok(Opened { excess: self.unread().saturating_sub(MAX_STORED), ..opened })
+    }
+
+    /// Whether `body` has the number of a message that was read not long ago, and is another. Anybody can make one.
+    pub(crate) fn is_another(&self, suite: &Suite, body: &[u8]) -> bool {
+        let Ok((header, _, ciphertext)) = Header::decode(suite, body) else { return false };
+        let mark = mark(&header, ciphertext);
+        let same = |known: &&Mark| known.ratchet_key == mark.ratchet_key && known.n == mark.n;
+        self.marks.iter().find(same).is_some_and(|known| known.ciphertext != mark.ciphertext)
     }
 
     /// The chain and epoch of a message whose key we have passed, if it is one.
@@ -395,6 +407,17 @@ fn answer_tag(suite: &Suite, context: &Context<'_>, key: &MessageKey) -> Result<
 fn runs(runs: impl IntoIterator<Item = (u32, u32, Vec<Secret>)>) -> Vec<SkippedRun> {
     let runs = runs.into_iter().filter(|(_, _, keys)| !keys.is_empty());
     runs.map(|(chain, first, keys)| SkippedRun { chain, first, keys }).collect()
+}
+
+/// What tells a message from another of its number: a ciphertext ends with its tag.
+fn mark(header: &Header<'_>, ciphertext: &[u8]) -> Mark {
+    let ratchet_key = header.ratchet_key.first_chunk().copied().unwrap_or_default();
+    let ciphertext = ciphertext.last_chunk().copied().unwrap_or_default();
+    Mark {
+        ratchet_key: u32::from_be_bytes(ratchet_key),
+        n: header.n,
+        ciphertext: u32::from_be_bytes(ciphertext),
+    }
 }
 
 /// What stands for a ratchet key in the index of earlier chains.

@@ -238,6 +238,7 @@ fn xml_text(bytes: &[u8]) -> Result<&str, Malformed> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::{Again, Resend};
     use super::*;
 
     fn content(body: Body<'_>) -> Content<'_> {
@@ -270,6 +271,12 @@ mod tests {
             Node::Element(Element::new(CLIENT_NS, "body").with_text("a & b")),
             Node::Element(Element::new("urn:x", "x").with_attr("y", "\u{1F600}")),
         ];
+        let again = Again {
+            addressed: "a@b".to_owned(),
+            stanza_type: String::new(),
+            id: "1".to_owned(),
+            content: vec![1, 0, 0, 0, 0, 0, 0, 0].into(),
+        };
         for body in [
             Body::ChatText("".into()),
             Body::ChatText("\u{FEFF}a\r\nb".into()),
@@ -281,7 +288,8 @@ mod tests {
             Body::Control(Control::Empty),
             Body::Control(Control::ListVersion(u32::MAX)),
             Body::Control(Control::ListVersion(0x100)),
-            Body::Control(Control::ResendRequest),
+            Body::Control(Control::Resend(Resend::Since(0x100))),
+            Body::Control(Control::Resend(Resend::Message(again))),
             Body::Control(Control::Verification(vec![7; 300].into())),
             Body::Control(Control::Linking(vec![0].into())),
             Body::Control(Control::History(Vec::new().into())),

@@ -16,9 +16,9 @@ pub(crate) enum Control {
     /// The version of the sender's device list.
     #[tls_codec(discriminant = 2)]
     ListVersion(u32),
-    /// That what could not be read be sent again.
+    /// About sending again what could not be read.
     #[tls_codec(discriminant = 3)]
-    ResendRequest,
+    Resend(Resend),
     /// A step of a comparison of keys.
     #[tls_codec(discriminant = 4)]
     Verification(Bytes),
@@ -28,6 +28,32 @@ pub(crate) enum Control {
     /// About a file of history, between devices of one account.
     #[tls_codec(discriminant = 6)]
     History(Bytes),
+}
+
+/// About sending again.
+#[derive(Clone, Debug, Eq, PartialEq, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+#[repr(u8)]
+pub(crate) enum Resend {
+    /// Asks for the messages after this time, in milliseconds of the clock of the device asked.
+    #[tls_codec(discriminant = 1)]
+    Since(u64),
+    /// One of them.
+    #[tls_codec(discriminant = 2)]
+    Message(Again),
+}
+
+/// A message that is sent again: what its stanza said, and its content without padding.
+#[derive(Clone, Debug, Eq, PartialEq, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+pub(crate) struct Again {
+    /// The account that it was addressed to.
+    #[tls_codec(with = "crate::wire::text")]
+    pub(crate) addressed: String,
+    /// The stanza's `type` and `id`; empty where there is none.
+    #[tls_codec(with = "crate::wire::text")]
+    pub(crate) stanza_type: String,
+    #[tls_codec(with = "crate::wire::text")]
+    pub(crate) id: String,
+    pub(crate) content: Bytes,
 }
 
 impl Control {

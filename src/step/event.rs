@@ -34,6 +34,34 @@ pub enum Event {
         /// Why not.
         reason: Reason,
     },
+    /// Somebody else has this device's keys and state: its own advert or record has come, and it has not made it. It
+    /// is a copy of this device that runs too, or this state was put back from a backup without
+    /// [`Command::Restored`](crate::Command::Restored). The engine goes on as if that had been said.
+    Cloned,
+    /// A message under another encryption, such as OMEMO or OpenPGP. It follows as `Pass`: a body beside it is what
+    /// anybody on the way may have written.
+    Foreign {
+        /// The account that it claims to be from.
+        peer: BareJid,
+        /// The namespace of that encryption, at most 100 characters of it.
+        namespace: String,
+    },
+    /// Messages of this device could not be read, and it has been asked to send them again.
+    Recovering {
+        /// The account.
+        peer: BareJid,
+        /// The device.
+        device: u32,
+    },
+    /// A device could not read messages, and has been sent them again.
+    Resent {
+        /// The account.
+        peer: BareJid,
+        /// The device.
+        device: u32,
+        /// How many.
+        count: u16,
+    },
     /// The same stanza again, or one too old to be told from it. Not an error.
     Duplicate {
         /// The account.
@@ -183,8 +211,12 @@ pub enum Event {
     Rejected {
         /// From whom, as far as the stanza can be believed.
         peer: Option<BareJid>,
+        /// From which device, as far as it can be believed.
+        device: Option<u32>,
         /// Why.
         reason: Reason,
+        /// Whether the device will be asked for it again. If it has kept the message, that is delivered then.
+        recoverable: bool,
     },
 }
 

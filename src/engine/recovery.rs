@@ -1,0 +1,266 @@
+//! What cannot be read is asked for again.
+//!
+//! A message that cannot be read changes nothing but a timer. When that has run out a new session is opened with the
+//! device, chained to the last, and its first message asks for what was sent since the last one that was read. If a
+//! session with the device is made meanwhile, by whichever side, it is asked there.
+
+use core::time::Duration;
+
+use crate::engine::draft::{Done, Draft};
+use crate::engine::opening::Occasion;
+use crate::engine::records::{SessionKey, Trouble};
+use crate::env::Timestamp;
+use crate::error::{Error, Misbehaviour, Misuse, Reason, Unreadable};
+use crate::identity::DeviceRecord;
+use crate::jid::BareJid;
+use crate::stanza::{Control, Resend};
+use crate::step::{Event, Via};
+use crate::trust::Trust;
+
+/// So long for what was overtaken on its way, and for all that cannot be read to have come: it is asked for once.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// While a handshake with the device is under way, it is looked at again after so long.
+const AGAIN: Duration = Duration::from_mins(1);
+
+/// A session is opened for this at most so often with a device; and twice as seldom after each time that nothing came
+/// of it.
+const INTERVAL: Duration = Duration::from_hours(1);
+
+/// After so many times in a row of which nothing came no more is opened, until something can be read again.
+const MAX_FAILURES: u8 = 4;
+
+/// Within an hour it is asked at most so often: where handshakes cross, in one session that the other side cannot
+/// read, and then in the one that both come to.
+const MAX_ASKED: u8 = 3;
+
+/// Times of messages read that are remembered: more than are sent again.
+const MAX_READ: usize = 2 * super::resend::MAX_RESENT;
+
+/// All is forgotten so long after the last trouble: what was asked for has come, or is kept no more.
+pub(super) const FORGET: Duration = Duration::from_hours(8 * 24);
+
+/// After a restore archives hold what the state does not know: so long that is asked for, too.
+const RESTORED: Duration = Duration::from_hours(7 * 24);
+
+impl Draft<'_> {
+    /// Takes note that a message, as it seems of this device, could not be read for this reason. Whether it will be
+    /// asked for.
+    pub(super) fn unreadable(
+        &mut self,
+        jid: &BareJid,
+        device: u32,
+        reason: Reason,
+        via: Via,
+    ) -> Result<bool, Error> {
+        let lost = [
+            Unreadable::NoSession.into(),
+            Unreadable::NoPrekey.into(),
+            Unreadable::Agent.into(),
+            Misbehaviour::TooManySkipped.into(),
+            Misbehaviour::TooMuch.into(),
+            // A session that one side has of an older state than the other.
+            Misbehaviour::Equivocation.into(),
+            Reason::Unauthentic,
+        ];
+        if !lost.contains(&reason) || !self.may_ask_again(jid, device)? {
+            return Ok(false);
+        }
+        // Archives have what is older than any session.
+        let restored = self.own()?.restored_at;
+        let restored = restored != Timestamp::default() && self.now.since(restored) < RESTORED;
+        if via == Via::Archive && !restored && !self.is_catching_up()? {
+            return Ok(false);
+        }
+        let key = (jid.clone(), device);
+        let mut trouble = self.state.troubles.get(&key)?.cloned().unwrap_or_default();
+        if trouble.failures >= MAX_FAILURES {
+            return Ok(false);
+        }
+        if !trouble.open {
+            trouble.open = true;
+            trouble.since = self.heard_of(jid, device)?;
+        }
+        if trouble.due.is_none() {
+            let wait = INTERVAL * (1_u32 << trouble.failures.min(MAX_FAILURES));
+            let next = match trouble.asked_at {
+                0 => Timestamp::default(),
+                asked => Timestamp::from_millis(asked).after(wait),
+            };
+            trouble.due = Some(self.now.after(GRACE).max(next).as_millis());
+        }
+        trouble.forget_at = self.now.after(FORGET);
+        self.state.troubles.put(key, trouble);
+        Ok(true)
+    }
+
+    /// Whether this device may be asked to send again: a good one, of somebody who may know that it was not read.
+    fn may_ask_again(&self, jid: &BareJid, device: u32) -> Result<bool, Error> {
+        let good = self
+            .device(jid, device)?
+            .is_some_and(|known| known.is_good(self.now) && !known.record.as_slice().is_empty());
+        Ok(good && !self.own()?.left && self.is_trusted_friend(jid)?)
+    }
+
+    /// Whether an account may have automatic messages that say something of what was read, or sent.
+    pub(super) fn is_trusted_friend(&self, jid: &BareJid) -> Result<bool, Error> {
+        let distrusted = self.contact(jid)?.is_some_and(|contact| contact.trust.trust == Trust::Distrusted);
+        Ok(!distrusted && self.is_friend(jid)?)
+    }
+
+    /// The highest time that a message of the device has said.
+    fn heard_of(&self, jid: &BareJid, device: u32) -> Result<u64, Error> {
+        let mut heard = self.device(jid, device)?.map_or(0, |known| known.heard);
+        for key in self.sessions_of(jid, device) {
+            heard = heard.max(self.state.sessions.get(&key)?.map_or(0, crate::session::Session::heard));
+        }
+        Ok(heard)
+    }
+
+    /// The time to ask, or to forget, has come.
+    pub(super) fn trouble_due(&mut self, key: &(BareJid, u32)) -> Done {
+        let (jid, device) = (&key.0, key.1);
+        let Some(mut trouble) = self.state.troubles.get(key)?.cloned() else { return Ok(()) };
+        if trouble.due.is_none() || !self.may_ask_again(jid, device)? {
+            self.state.troubles.remove(key);
+            return Ok(());
+        }
+        if self.state.openings.contains(key) || self.state.arrivals.contains(key) {
+            trouble.due = Some(self.now.after(AGAIN).as_millis());
+            self.state.troubles.put(key.clone(), trouble);
+            return Ok(());
+        }
+        trouble.due = None;
+        trouble.failures = trouble.failures.saturating_add(1);
+        trouble.asked = 0;
+        trouble.asked_at = self.now.as_millis();
+        self.state.troubles.put(key.clone(), trouble);
+        let Some(known) = self.state.devices.get(key)? else { return Ok(()) };
+        let (live, record) = (known.live, known.record.clone());
+        let unanswered = match live {
+            Some(id) => {
+                let session = self.state.sessions.get(&(jid.clone(), device, id))?;
+                session.is_some_and(|session| session.flight().is_some())
+            }
+            None => false,
+        };
+        if let Some(live) = live.filter(|_| unanswered) {
+            // There is a handshake on its way; the question repeats it.
+            return self.ask_in(&(jid.clone(), device, live));
+        }
+        let record = DeviceRecord::from_store(record.as_slice()).map_err(|_| Misuse::Record)?;
+        self.open_session(jid, &record, self.config.least, Occasion::NotUnderstood)?;
+        Ok(())
+    }
+
+    /// A session with the device has been made. Whether something was asked for in it.
+    pub(super) fn ask_again(&mut self, jid: &BareJid, device: u32) -> Result<bool, Error> {
+        let Some(trouble) = self.state.troubles.get(&(jid.clone(), device))? else { return Ok(false) };
+        if !trouble.open || !self.may_ask_again(jid, device)? {
+            return Ok(false);
+        }
+        let asked_in = trouble.asked_in;
+        let live = self.device(jid, device)?.and_then(|known| known.live);
+        let Some(live) = live.filter(|live| asked_in != Some(*live)) else { return Ok(false) };
+        self.ask_in(&(jid.clone(), device, live))?;
+        Ok(true)
+    }
+
+    fn ask_in(&mut self, key: &SessionKey) -> Done {
+        let now = self.now;
+        let Some(trouble) = self.state.troubles.get_mut(&(key.0.clone(), key.1))? else { return Ok(()) };
+        if now.since(Timestamp::from_millis(trouble.asked_at)) >= INTERVAL {
+            trouble.asked_at = now.as_millis();
+            trouble.asked = 0;
+        }
+        if trouble.asked >= MAX_ASKED {
+            return Ok(());
+        }
+        trouble.asked += 1;
+        trouble.asked_in = Some(key.2);
+        trouble.due = None;
+        trouble.forget_at = now.after(FORGET);
+        let (since, first) = (trouble.since, trouble.asked == 1);
+        self.send_control(key, Control::Resend(Resend::Since(since)))?;
+        if first {
+            self.notify(Event::Recovering { peer: key.0.clone(), device: key.1 });
+        }
+        Ok(())
+    }
+
+    /// Takes note of a message that was read: if in the session that was asked in, the other side has that.
+    pub(super) fn trouble_read(&mut self, key: &SessionKey, time: Option<Timestamp>) -> Done {
+        let place = (key.0.clone(), key.1);
+        if !self.state.troubles.contains(&place) {
+            return Ok(());
+        }
+        let Some(trouble) = self.state.troubles.get_mut(&place)? else { return Ok(()) };
+        if trouble.open && trouble.asked_in == Some(key.2) {
+            trouble.open = false;
+            trouble.due = None;
+            trouble.failures = 0;
+        }
+        if let Some(time) = time.filter(|time| time.as_millis() > trouble.since) {
+            note_time(trouble, time.as_millis());
+        }
+        Ok(())
+    }
+
+    /// Whether a message that said this time was read since something could not be.
+    pub(super) fn was_read(&self, jid: &BareJid, device: u32, time: Timestamp) -> Result<bool, Error> {
+        let key = (jid.clone(), device);
+        if !self.state.troubles.contains(&key) {
+            return Ok(false);
+        }
+        let read = |trouble: &Trouble| trouble.read.contains(&time.as_millis());
+        Ok(self.state.troubles.get(&key)?.is_some_and(read))
+    }
+
+    /// Whether a message that says this time was asked for, and is still missing.
+    pub(super) fn is_missing(&self, jid: &BareJid, device: u32, time: Timestamp) -> Result<Missing, Error> {
+        let Some(trouble) = self.state.troubles.get(&(jid.clone(), device))? else { return Ok(Missing::No) };
+        let time = time.as_millis();
+        Ok(match trouble.asked_at {
+            0 => Missing::No,
+            _ if time <= trouble.since || trouble.read.contains(&time) => Missing::Read,
+            _ => Missing::Yes,
+        })
+    }
+}
+
+/// What is known of a message that comes again.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Missing {
+    Yes,
+    /// It has been read.
+    Read,
+    /// Nothing was asked for.
+    No,
+}
+
+/// Adds a time; if there are too many, all up to the lowest of them count as read.
+fn note_time(trouble: &mut Trouble, time: u64) {
+    trouble.read.push(time);
+    if trouble.read.len() > MAX_READ
+        && let Some(lowest) = trouble.read.iter().copied().min()
+    {
+        trouble.since = trouble.since.max(lowest);
+        trouble.read.retain(|time| *time != lowest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_bounded_and_the_lowest_go() {
+        let mut trouble = Trouble::default();
+        for time in 1..=2 * MAX_READ as u64 {
+            note_time(&mut trouble, time);
+        }
+        assert_eq!(trouble.read.len(), MAX_READ);
+        assert_eq!(trouble.since, MAX_READ as u64);
+        assert!(trouble.read.iter().all(|time| *time > trouble.since));
+    }
+}
