@@ -1,11 +1,13 @@
 //! What happened, in words that a person understands.
 
+mod keys;
+
 use xmpp_e2e_client::xmpp_e2e::{
-    BareJid, Coverage, Event, Outlook, PublishFault, Reason, SendError, Unreadable, Waiting,
+    BareJid, Coverage, Event, Fingerprint, Outlook, PublishFault, Reason, SendError, Unreadable, Waiting,
 };
 use xmpp_e2e_sqlite::Error as StoreError;
 
-use crate::text;
+pub use keys::{means, misuse, policy, trust};
 
 /// How much something wants to be seen.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -88,7 +90,7 @@ pub fn security(event: &Event) -> Said {
             Some(peer),
             &format!(
                 "The key of {{}} is another now. It may be a new installation, or somebody in between. Nothing is sent to {{}} before you decide. Compare the new fingerprint by telephone or in person: {}. Then /accept-key {{}} or /reject-key {{}}.",
-                fingerprint(digest)
+                fingerprint(peer, digest)
             ),
         ),
         Event::KeyReused { peer, known } => say(
@@ -106,7 +108,7 @@ pub fn security(event: &Event) -> Said {
             Some(peer),
             &format!(
                 "Messages to {{}} are encrypted from now on. The key's fingerprint: {}.",
-                fingerprint(digest)
+                fingerprint(peer, digest)
             ),
         ),
         Event::Left { peer } => say(
@@ -153,7 +155,9 @@ pub fn security(event: &Event) -> Said {
             say(Warning, "no-keys", None, "The program that keeps the own keys did not answer.")
         }
         Event::Rejected { peer, reason } => rejected(peer.as_ref(), *reason),
-        _ => say(Note, "other", None, "Something happened that this program has no words for."),
+        _ => keys::compared(event).unwrap_or_else(|| {
+            say(Note, "other", None, "Something happened that this program has no words for.")
+        }),
     }
 }
 
@@ -289,11 +293,9 @@ pub fn coverage(coverage: &Coverage) -> String {
     parts.join(" ").replace(" ;", ";")
 }
 
-/// A key's fingerprint, in groups to be read aloud.
-#[must_use]
-pub fn fingerprint(digest: &[u8; 32]) -> String {
-    let groups: Vec<String> = digest.chunks(4).map(text::hex).collect();
-    groups.join(" ")
+/// The fingerprint of somebody's key, in groups to be read aloud.
+fn fingerprint(peer: &BareJid, digest: &[u8; 32]) -> String {
+    Fingerprint::new(peer.clone(), *digest).digits()
 }
 
 /// A failure of the store.

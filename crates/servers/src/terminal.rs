@@ -124,6 +124,33 @@ impl Terminal {
         account(&self.store).set_note(AGENT, Some(&agent.to_bytes())).expect("the store");
     }
 
+    /// Sets an option for the next starts.
+    pub fn set_option(&mut self, option: &str, on: bool) {
+        self.options.retain(|set| set != option);
+        if on {
+            self.options.push(option.to_owned());
+        }
+    }
+
+    /// Copies what the client, which does not run, has stored.
+    ///
+    /// # Panics
+    /// If there is nothing.
+    pub fn back_up(&self) {
+        std::fs::copy(&self.store, self.store.with_extension("backup")).expect("a backup");
+    }
+
+    /// Puts back what was copied.
+    ///
+    /// # Panics
+    /// If there is nothing.
+    pub fn put_back(&self) {
+        for extension in ["db-wal", "db-shm"] {
+            let _ = std::fs::remove_file(self.store.with_extension(extension));
+        }
+        std::fs::copy(self.store.with_extension("backup"), &self.store).expect("the backup");
+    }
+
     /// With an option at each start.
     #[must_use]
     pub fn with(mut self, option: &str) -> Self {
@@ -249,6 +276,24 @@ impl Terminal {
                 panic!("{}: no {fields:?}:\n{}", self.account, self.tail());
             }
             lines = self.screen.changed.wait_timeout(lines, Duration::from_millis(200)).expect("the lock").0;
+        }
+    }
+
+    /// Waits for the `count`th such line of the client that runs.
+    ///
+    /// # Panics
+    /// If it takes longer than a minute.
+    pub fn wait_again(&self, fields: &[&str], count: usize) -> String {
+        let begin = fields.join("\t");
+        let start = Instant::now();
+        loop {
+            let lines = self.lines_of_last();
+            let fits = |line: &&String| **line == begin || line.starts_with(&format!("{begin}\t"));
+            if let Some(line) = lines.iter().filter(fits).nth(count - 1) {
+                return line.clone();
+            }
+            assert!(start.elapsed() < PATIENCE, "{}: no {fields:?} {count}:\n{}", self.account, self.tail());
+            std::thread::sleep(Duration::from_millis(50));
         }
     }
 

@@ -5,8 +5,8 @@ use xmpp_e2e_client::xmpp_e2e::{Command as Engine, RunId, SharedSecret, ShortStr
 use xmpp_e2e_sqlite::Error as StoreError;
 
 use super::{App, stop};
-use crate::Stop;
 use crate::line::Line;
+use crate::{Stop, words};
 
 /// A comparison under way. The engine has all that matters of it, and tells it anew after a restart.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -199,7 +199,7 @@ impl App {
         let result: Result<(), Error<StoreError>> = self.client.command(command);
         match result {
             Ok(()) => Ok(true),
-            Err(Error::Misuse(misuse)) => self.error(&misuse.to_string()).map(|()| false),
+            Err(Error::Misuse(misuse)) => self.error(words::misuse(misuse)).map(|()| false),
             Err(error) => Err(stop(error)),
         }
     }

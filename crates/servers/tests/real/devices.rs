@@ -9,7 +9,7 @@ use crate::chat::Folder;
 use crate::{Tests, add};
 
 /// Looked for in everything the servers have written.
-const MARK: &str = "Pannekoeken";
+pub(crate) const MARK: &str = "Pannekoeken";
 
 /// What is said while a device is away.
 const AWAY: usize = 500;
@@ -74,7 +74,7 @@ impl People {
 }
 
 /// Waits until `look` finds it.
-fn wait_for<T>(what: &str, look: impl Fn() -> Result<T, String>) -> T {
+pub(crate) fn wait_for<T>(what: &str, look: impl Fn() -> Result<T, String>) -> T {
     let start = Instant::now();
     loop {
         match look() {
@@ -86,7 +86,7 @@ fn wait_for<T>(what: &str, look: impl Fn() -> Result<T, String>) -> T {
 }
 
 /// The texts with the mark in the conversation with `peer` that have this direction, in order.
-fn texts(who: &Terminal, peer: &str, direction: &str) -> Vec<String> {
+pub(crate) fn texts(who: &Terminal, peer: &str, direction: &str) -> Vec<String> {
     let marked = |past: &Past| past.direction == direction && past.text.starts_with(MARK);
     let past = who.history(peer).into_iter().filter(marked);
     past.map(|past| {
@@ -96,7 +96,7 @@ fn texts(who: &Terminal, peer: &str, direction: &str) -> Vec<String> {
     .collect()
 }
 
-fn expect(who: &Terminal, peer: &str, direction: &str, expected: &[String]) {
+pub(crate) fn expect(who: &Terminal, peer: &str, direction: &str, expected: &[String]) {
     wait_for(&format!("{} {direction} messages at {}", expected.len(), who.account), || {
         let came = texts(who, peer, direction);
         match (0..expected.len().max(came.len())).find(|n| came.get(*n) != expected.get(*n)) {
@@ -112,7 +112,7 @@ fn expect(who: &Terminal, peer: &str, direction: &str, expected: &[String]) {
     });
 }
 
-fn say(who: &mut Terminal, name: &str, numbers: std::ops::Range<usize>) -> Vec<String> {
+pub(crate) fn say(who: &mut Terminal, name: &str, numbers: std::ops::Range<usize>) -> Vec<String> {
     let said: Vec<String> = numbers.map(|n| format!("{MARK} {n} of {name}")).collect();
     said.iter().for_each(|text| who.say(text));
     said
