@@ -157,7 +157,7 @@ impl App {
         run: RunId,
         string: ShortString,
     ) -> Result<(), Stop> {
-        self.show(jid, Run::Contact(run), string)
+        self.show_digits(jid, Run::Contact(run), string)
     }
 
     /// The comparison of this name is over; a newer one with the same contact is not.
@@ -172,7 +172,7 @@ impl App {
 
     pub(super) fn linking_shown(&mut self, run: [u8; 16], string: ShortString) -> Result<(), Stop> {
         let own = self.client.account().to_owned();
-        self.show(&own, Run::Linking(run), string)
+        self.show_digits(&own, Run::Linking(run), string)
     }
 
     pub(super) fn linking_ended(&mut self, run: Option<[u8; 16]>) {
@@ -183,7 +183,7 @@ impl App {
         }
     }
 
-    fn show(&mut self, jid: &str, run: Run, string: ShortString) -> Result<(), Stop> {
+    fn show_digits(&mut self, jid: &str, run: Run, string: ShortString) -> Result<(), Stop> {
         self.comparisons.insert(jid.to_owned(), Comparison { run, stage: Stage::Shown });
         self.print(&Line::Compare { jid: jid.to_owned(), digits: string.digits(), words: string.words() })
     }
