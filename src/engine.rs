@@ -12,6 +12,7 @@ mod draft;
 mod fetch;
 mod foreign;
 mod forwarded;
+mod history;
 mod iq;
 mod keys;
 mod opening;
@@ -43,6 +44,8 @@ use zeroize::Zeroizing;
 use crate::agent::{AgentIdentity, AgentReply};
 use crate::env::{Env, Timestamp};
 use crate::error::{Error, Misuse};
+use crate::fingerprint::Fingerprint;
+use crate::history::{HistoryFile, HistoryRead};
 use crate::jid::BareJid;
 use crate::stanza::{Hints, Padding, Tree};
 use crate::step::{Effect, InboxId, Need, OutboxId, Step, Token};
@@ -51,7 +54,9 @@ use crate::suite::{Level, Suites};
 use crate::trust::{Means, Trust, TrustPolicy};
 use crate::verify::{RunId, SharedSecret};
 
+pub(crate) use advert::MAX_CONTACTS;
 use draft::Draft;
+pub use history::HistoryOffer;
 pub use query::{Contact, Outlook, Pending};
 pub use resend::ResendMemory;
 use state::State;
@@ -235,6 +240,11 @@ pub enum Command<'a> {
         /// [`Mismatch`](crate::VerificationFault::Mismatch).
         same: bool,
     },
+    /// Wants no more of a file of history, offered or got: its key is forgotten on both sides.
+    DropHistory {
+        /// The name of the file.
+        id: [u8; 16],
+    },
     /// Forgets that the contact encrypts; the user's explicit wish.
     Forget {
         /// The contact.
@@ -244,6 +254,14 @@ pub enum Command<'a> {
     Heal {
         /// The contact.
         jid: &'a str,
+    },
+    /// Gives the key of a finished file of history to the device it was sealed for. The file itself is the
+    /// application's to move. Handed in again while the offer is open it is sent again.
+    OfferHistory {
+        /// What [`HistoryWriter::finish`](crate::HistoryWriter::finish) gave.
+        file: HistoryFile,
+        /// What the other device is told it is called: at most 255 bytes without control characters.
+        name: &'a str,
     },
     /// Refuses the changed account key of a contact: it is not the contact's. The key known stays.
     RejectKey {
@@ -256,6 +274,10 @@ pub enum Command<'a> {
     Leave,
     /// The state was restored from a backup: sending chains are abandoned and prekeys replaced.
     Restored,
+    /// The user has scanned the code of a contact, or of another device of the own account: its key is verified. If it
+    /// is another key than the one known, that is told; if none is known, it must be the first. A changed key that the
+    /// code shows is accepted.
+    Scanned(&'a Fingerprint),
     /// Which account keys of a contact are sealed to.
     SetPolicy {
         /// The contact.
@@ -294,6 +316,9 @@ pub enum Command<'a> {
         /// Its device; `None` for the one online or last heard from.
         device: Option<u32>,
     },
+    /// The application has stored what a file of history held: what the other device had decided about the keys of
+    /// contacts is taken over, the file's key is forgotten, and the other device is told.
+    TakeHistory(HistoryRead),
 }
 
 /// The protocol engine of one device of one account.

@@ -164,6 +164,12 @@ pub enum Misuse {
     /// Consent to clear text for another account than the stanza's.
     #[error("consent for another account")]
     Consent,
+    /// Not another device that lives by the own account's list, or one that has no suite in common to seal a file with.
+    #[error("no such device of the own account")]
+    Device,
+    /// A file of history, or a name for one, of another device or account, or that cannot be one.
+    #[error("not a file of history of this device")]
+    History,
     /// A key decided about that is not the one the contact has, or has shown.
     #[error("not the key shown")]
     Key,

@@ -4,11 +4,12 @@
 
 use crate::agent::{AgentIdentity, AgentReply, AgentRequest, LocalAgent};
 use crate::engine::records::{
-    Accepted, Arrival, Ask, Contact, Counters, Device, InboxItem, OneTime, Opening, OutboxItem, Own,
-    OwnPrekeys, Request, SessionKey, WaitingSend,
+    Accepted, Arrival, Ask, Contact, Counters, Device, History, InboxItem, OneTime, Opening, OutboxItem, Own,
+    OwnPrekeys, Request, SessionKey, Verification, WaitingSend,
 };
 use crate::env::Timestamp;
 use crate::error::Malformed;
+use crate::history::{Decisions, HistoryMessage};
 use crate::identity::{
     CertificateTbs, DeviceCertificate, DeviceList, DeviceRecord, Digest, ListTbs, MAX_LIST, MAX_PREKEY,
     MAX_RECORD, PrekeyTbs, RecordTbs, join, split,
@@ -26,6 +27,7 @@ use crate::stanza::{
 };
 use crate::store::table::{Key, Record};
 use crate::suite::{SUITE_CLASSICAL, SUITE_HYBRID, Suites};
+use crate::verify;
 use crate::wire::{self, from_base64, to_base64};
 
 /// The reader: what it takes is written so that it is read equal. What can be covered of it is
@@ -89,9 +91,10 @@ fn same<T: PartialEq>(read: Result<T, Malformed>, expected: &T) -> bool {
 }
 
 /// How many kinds of structures [`decoders`] knows; the first byte says which one follows.
-pub const DECODERS: u8 = 46;
+pub const DECODERS: u8 = 52;
 
 /// Every decoder of bytes: what it takes is encoded to the same bytes.
+#[expect(clippy::too_many_lines, reason = "a list")]
 pub fn decoders(data: &[u8]) {
     let Some((kind, bytes)) = data.split_first() else { return };
     match kind % DECODERS {
@@ -185,11 +188,18 @@ pub fn decoders(data: &[u8]) {
         42 => key::<(BareJid, u32)>(bytes),
         43 => key::<SessionKey>(bytes),
         44 => statement(bytes),
-        _ => {
+        45 => {
             if let Ok(meaning) = PresenceMeaning::decode(bytes) {
                 assert_eq!(meaning.encode(), bytes);
             }
         }
+        kind @ 46..=49 => history(kind, bytes),
+        50 => {
+            if let Ok(message) = verify::Message::decode(bytes) {
+                assert_eq!(message.encode(), bytes);
+            }
+        }
+        _ => record::<Verification>(bytes),
     }
 }
 
@@ -269,6 +279,25 @@ fn statement(bytes: &[u8]) {
     if let Ok(content) = SignedTbs::decode(bytes) {
         assert_eq!(content.encode(), bytes);
         assert!(content.hashes().is_some() != content.opaque().is_some(), "covered in one form");
+    }
+}
+
+/// What concerns a file of history, and any bytes as one.
+fn history(kind: u8, bytes: &[u8]) {
+    match kind {
+        46 => record::<History>(bytes),
+        47 => {
+            if let Ok(Some(message)) = HistoryMessage::decode(bytes) {
+                assert_eq!(*wire::encode_secret(&message), bytes);
+            }
+        }
+        48 => {
+            if let Ok(decisions) = Decisions::decode(bytes) {
+                let again = decisions.encode();
+                assert_eq!(again.split_at_checked(4).map(|(_, section)| section), Some(bytes));
+            }
+        }
+        _ => crate::history::read_any(bytes),
     }
 }
 

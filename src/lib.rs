@@ -210,9 +210,11 @@ mod agent;
 mod engine;
 mod env;
 mod error;
+mod fingerprint;
 #[doc(hidden)]
 #[cfg(any(fuzzing, feature = "_fuzzing"))]
 pub mod fuzzing;
+mod history;
 mod identity;
 mod jid;
 pub mod manual;
@@ -235,10 +237,12 @@ pub use agent::{
     SignStanza,
 };
 pub use engine::{
-    Command, Config, Contact, Engine, Input, Item, Outlook, Pending, ResendMemory, Subscription,
+    Command, Config, Contact, Engine, HistoryOffer, Input, Item, Outlook, Pending, ResendMemory, Subscription,
 };
 pub use env::{Env, Timestamp};
 pub use error::{Error, Malformed, Misbehaviour, Misuse, Reason, Unreadable};
+pub use fingerprint::{Fingerprint, InvalidCode};
+pub use history::{HistoryEnd, HistoryError, HistoryFile, HistoryRead, HistoryReader, HistoryWriter};
 pub use jid::{BareJid, InvalidJid};
 pub use presence::PresenceMeaning;
 pub use rand_core;
@@ -247,11 +251,11 @@ pub use short_string::ShortString;
 pub use signed::StatementKind;
 pub use stanza::{Hints, Padding, Tree, TreeBuilder, Visitor};
 pub use step::{
-    Authentication, Consent, Context, Coverage, Effect, Event, Inbound, InboxId, Need, Outbound, OutboxId,
-    Protection, PublishFault, SendError, Step, Token, Via, Waiting,
+    Authentication, Consent, Context, Coverage, Effect, Event, Inbound, InboxId, Need, NotCovered, Outbound,
+    OutboxId, Protection, PublishFault, SendError, Step, Token, Uncovered, Via, Waiting,
 };
 pub use trust::{Decision, Means, PastDecision, Trust, TrustPolicy};
-pub use verify::{RunId, SharedSecret, VerificationFault};
+pub use verify::{Question, RunId, SharedSecret, VerificationFault};
 
 /// The namespace of every element of this protocol.
 pub const NS: &str = "urn:xmpp:e2e:0";

@@ -238,6 +238,17 @@ impl AdvertIn {
         Ok(advert)
     }
 
+    /// Verifies an advert by the key alone, whatever record it names.
+    pub(crate) fn verify_own(
+        self,
+        jid: &BareJid,
+        key: &PublicKey,
+        meaning: Option<&Digest>,
+        suites: &Suites,
+    ) -> Result<Advert, Reason> {
+        self.verify_signature(jid, key, meaning, suites)
+    }
+
     fn verify_signature(
         self,
         jid: &BareJid,

@@ -17,7 +17,7 @@ pub(crate) mod resumption;
 pub(crate) mod skipped;
 pub(crate) mod symmetric;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
@@ -60,13 +60,13 @@ pub(crate) const SESSION_ID_LEN: usize = 16;
 /// Messages of a chain this many chains ago have been overtaken by as many round trips.
 pub(crate) const MAX_OLD_CHAINS: u32 = 5;
 
-/// Chains known to have been read, so that what comes again is told from a forgery: archives are read pages of
-/// hundreds of messages at a time. They take 4 bytes each.
-const RECENT_CHAINS: usize = 128;
+/// Chains known to have been read, so that what comes again is told from a forgery: a page of an archive, or two, even
+/// where each message was answered. They take 4 bytes each.
+const RECENT_CHAINS: usize = 64;
 
 /// Messages read last of which it can be told that another has taken their place: what two copies of a device
-/// write in a minute. They take 12 bytes each.
-const MARKS: usize = 16;
+/// write in a minute. They take 8 bytes each.
+const MARKS: usize = 8;
 
 /// Chains with skipped keys that are kept while an archive is read, however many begin meanwhile; more is more than
 /// the keys that are kept, for any use.
@@ -139,11 +139,10 @@ struct Earlier {
     id: [u8; 16],
 }
 
-/// A message that was read: the start of its ratchet key, its number, and the end of its ciphertext.
+/// A message that was read: the start of its ratchet key with its number, and the end of its ciphertext.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, TlsDeserializeBytes, TlsSerialize, TlsSize)]
 struct Mark {
-    ratchet_key: u32,
-    n: u32,
+    place: u32,
     ciphertext: u32,
 }
 

@@ -346,8 +346,8 @@ pub struct Coverage {
     pub devices: Vec<u32>,
     /// Own other devices that it is sealed for. They get it by a carbon (XEP-0280) or from the archive.
     pub own_devices: Vec<u32>,
-    /// Live devices, of both accounts, that cannot, for they have no valid record.
-    pub missing: Vec<u32>,
+    /// Live devices, of both accounts, that cannot.
+    pub missing: Vec<NotCovered>,
     /// How many of the peer's available resources showed no advert, and so see nothing.
     pub resources_without: usize,
     /// It went out in clear, for the policy decided so after it had waited.
@@ -355,6 +355,44 @@ pub struct Coverage {
     /// It went out authenticated, and in clear: whoever is on the way can read it, and these devices can tell that it
     /// is authentic. A signed one names no devices.
     pub readable: bool,
+}
+
+/// A live device that cannot read what was sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+#[non_exhaustive]
+pub struct NotCovered {
+    /// The device.
+    pub device: u32,
+    /// Whether it is another device of the own account.
+    #[tls_codec(with = "crate::wire::flag")]
+    pub own: bool,
+    /// Why it cannot.
+    pub why: Uncovered,
+}
+
+impl NotCovered {
+    /// For tests of what shows it.
+    #[must_use]
+    pub const fn new(device: u32, own: bool, why: Uncovered) -> Self {
+        Self { device, own, why }
+    }
+}
+
+/// Why a live device cannot read what was sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum Uncovered {
+    /// Its certificate or its record has expired: it has not been there for a month.
+    Expired = 1,
+    /// Neither the server nor the device has given its record: it may be new, or the server hides it.
+    NoRecord = 2,
+    /// No session could be opened with it a short while ago: the key agent refused, or its keys cannot be used.
+    Refused = 3,
+    /// It has retired, and its account's list does not say so yet; or the list does not accept its certificate.
+    Retired = 4,
+    /// It has no suite of the level that the stanza needs.
+    TooWeak = 5,
 }
 
 /// What a stanza waits for.

@@ -21,8 +21,8 @@ use crate::wire::{self, Bytes};
 pub use fault::VerificationFault;
 pub(crate) use message::{MAX_QUESTION, Message, Step};
 pub(crate) use pake::{ELEMENT_LEN, Element, Side, check_element, finish, start};
-pub use phrase::SharedSecret;
 pub(crate) use phrase::prepare;
+pub use phrase::{Question, SharedSecret};
 
 /// What comparisons between people have in their labels.
 pub(crate) const PURPOSE: &str = "verification";

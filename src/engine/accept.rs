@@ -391,6 +391,7 @@ impl Draft<'_> {
         if self.is_friend(jid)? {
             self.send_empty_in(&key)?;
         }
+        self.offer_histories(jid, device)?;
         self.flush(jid)?;
         Ok(Ok(()))
     }

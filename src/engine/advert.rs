@@ -10,13 +10,13 @@ use crate::jid::{Address, BareJid};
 use crate::presence::{ADVERT_LIFE, Advert, AdvertIn, MAX_ADVERT, PresenceMeaning};
 use crate::stanza::{Element, MAX_STANZA, parse, write_stanza};
 use crate::step::{Coverage, Effect, Event, Token, Waiting};
-use crate::wire::from_base64;
+use crate::wire::{from_base64, to_base64};
 
 /// Resources of one account that are remembered: more are counted as one without advert.
 const MAX_RESOURCES: usize = 16;
 
 /// Accounts remembered; more than any roster has. Beyond it adverts of new ones are refused.
-pub(super) const MAX_CONTACTS: usize = 10_000;
+pub(crate) const MAX_CONTACTS: usize = 10_000;
 
 /// Unverified adverts kept for one account (the design's bound for strangers).
 const MAX_PENDING: usize = 8;
@@ -218,6 +218,10 @@ impl Draft<'_> {
             // Nothing that a device signs.
             Some(None) => return Ok(Err(Reason::Unauthentic)),
         };
+        if *jid == self.own()?.jid && advert.device() == self.own()?.device {
+            self.own_advert(&bytes, advert, meaning.as_ref())?;
+            return Ok(Ok(None));
+        }
         if !available && meaning.is_none() {
             return Ok(Ok(None));
         }
@@ -249,6 +253,19 @@ impl Draft<'_> {
                 self.advert_pending(jid, pending).map(|()| Ok(None))
             }
         }
+    }
+
+    /// An advert of this device at another resource: of a stream of its own that the server has not closed yet, unless
+    /// it is newer than what this device has made.
+    fn own_advert(&mut self, bytes: &[u8], advert: AdvertIn, meaning: Option<&Digest>) -> Done {
+        let own = self.own()?;
+        let (sequence, known) = (own.advert_sequence, own.advert.clone());
+        let key = self.config.identity.signing_key();
+        let Ok(advert) = advert.verify_own(&own.jid, key, meaning, &self.config.suites) else {
+            return Ok(());
+        };
+        let other = advert.sequence() == sequence && !known.is_empty() && known != to_base64(bytes);
+        if advert.sequence() > sequence || other { self.cloned() } else { Ok(()) }
     }
 
     /// An advert that has been verified, in a presence that may be another. The device, if it has
@@ -297,7 +314,7 @@ impl Draft<'_> {
     fn presence_without(&mut self, jid: &BareJid, resource: &str, connection: u32) -> Done {
         let Some(contact) = self.contact(jid)? else { return Ok(()) };
         let known = contact.resources.iter().any(|known| known.name == resource && known.device != 0);
-        let sticky = contact.sticky && !contact.left;
+        let sticky = contact.encrypts();
         if contact.account_key.is_none() {
             return Ok(());
         }

@@ -3,12 +3,13 @@
 use crate::agent::Operation;
 use crate::engine::asks::operation;
 use crate::engine::draft::{Done, Draft};
-use crate::engine::records::{Contact, Purpose, Query};
+use crate::engine::records::{Contact, Own, Purpose, Query};
 use crate::engine::{Command, pep};
 use crate::error::{Misuse, Unreadable};
 use crate::identity::{DeviceList, DeviceState, ListTbs};
 use crate::jid::BareJid;
 use crate::presence::AdvertTbs;
+use crate::stanza::Element;
 use crate::step::{Event, SendError, Token};
 use crate::trust::{Decision, Means, PastDecision, Trust};
 use crate::verify::VerificationFault;
@@ -28,10 +29,13 @@ impl Draft<'_> {
                 self.confirm_verification(&parse(jid)?, *run, *same)
             }
             Command::CatchUp { active } => self.set_catch_up(*active),
+            Command::DropHistory { id } => self.drop_history(*id),
             Command::Forget { jid } => self.forget(&parse(jid)?),
             Command::Heal { jid } => self.heal(&parse(jid)?),
             Command::Leave => self.leave(),
+            Command::OfferHistory { file, name } => self.offer_history(file, name),
             Command::Restored => self.restored(),
+            Command::Scanned(code) => self.scanned(code),
             Command::SetPolicy { jid, policy } => self.set_policy(&parse(jid)?, *policy),
             Command::SetTrust { jid, key, trust, means } => self.set_trust(&parse(jid)?, key, *trust, *means),
             Command::StartSecret { jid, device, question, secret } => {
@@ -40,6 +44,7 @@ impl Draft<'_> {
             Command::StartVerification { jid, device } => {
                 self.start_verification(&parse(jid)?, *device, None)
             }
+            Command::TakeHistory(read) => self.take_history(read),
         }
     }
 
@@ -55,11 +60,17 @@ impl Draft<'_> {
         let contact = self.contact_mut(jid)?;
         contact.former_key = contact.account_key.replace(digest);
         contact.other_key = None;
+        contact.expected = None;
         contact.list = Bytes::new(Vec::new());
         contact.live = Vec::new();
         contact.list_version = 0;
         contact.list_named = 0;
         contact.left = false;
+        // Whoever looks at a key wants it used; the adverts of it that have come were not believed.
+        let first = !core::mem::replace(&mut contact.sticky, true);
+        if first {
+            self.notify(Event::Encrypts { peer: jid.clone(), digest });
+        }
         if before.trust != Trust::FirstUse {
             let (trust, means) = (Trust::FirstUse, Means::Accepted);
             self.notify(Event::TrustChanged { peer: jid.clone(), trust, means });
@@ -100,7 +111,7 @@ impl Draft<'_> {
             let (friend, policy) = (contact.friend, contact.policy);
             self.end_run(jid, VerificationFault::KeyChanged, false)?;
             self.drop_devices(jid)?;
-            self.state.histories.remove(jid);
+            self.state.past_decisions.remove(jid);
             self.state.contacts.put(jid.clone(), Contact { friend, policy, ..Contact::default() });
         }
         Ok(())
@@ -142,7 +153,7 @@ impl Draft<'_> {
             self.forget_prekeys(sequence);
         }
         // What was under way is of the time of the backup.
-        self.end_runs()?;
+        self.end_runs(VerificationFault::SessionChanged, false)?;
         self.state.one_time.clear();
         self.state.openings.clear();
         self.state.asks.clear();
@@ -173,6 +184,7 @@ impl Draft<'_> {
     /// Says, signed, that the account has left, empties what is published, and forgets everything
     /// once that is signed.
     fn leave(&mut self) -> Done {
+        self.end_runs(VerificationFault::Cancelled, true)?;
         let own = self.own_mut()?;
         own.left = true;
         let (jid, visible) =
@@ -180,6 +192,7 @@ impl Draft<'_> {
         if self.own_certificate()?.is_none() {
             return self.left();
         }
+        self.own_mut()?.leaving = true;
         if visible && !self.own()?.record.as_slice().is_empty() {
             // Contacts without a session learn of it from the presence. The tombstone comes after.
             let version = self.list_of(&jid)?.map_or(0, |list| list.version()).saturating_add(1);
@@ -205,10 +218,8 @@ impl Draft<'_> {
 
     /// The tombstone is signed: publish it, and forget the rest.
     pub(super) fn tombstone_signed(&mut self, list: &DeviceList) -> Done {
-        let payload = pep::publish(pep::NODE_DEVICES, pep::ITEM_DEVICES, "devices", list.bytes(), true);
-        let device = self.own()?.device.to_string();
-        self.request("", Query::Publication, "set", &payload)?;
-        self.request("", Query::Publication, "set", &pep::retract(pep::NODE_DEVICE, &device))?;
+        self.own_mut()?.tombstone = list.bytes().into();
+        self.publish_tombstone(true)?;
         // After this nothing tells the contacts to look.
         self.announce_list(list.version())?;
         let own = self.own()?;
@@ -219,6 +230,37 @@ impl Draft<'_> {
         self.left()
     }
 
+    /// Publishes the tombstone, with the options of the node or as the node is.
+    fn publish_tombstone(&mut self, options: bool) -> Done {
+        let own = self.own()?;
+        let device = own.device.to_string();
+        let (node, item) = (pep::NODE_DEVICES, pep::ITEM_DEVICES);
+        let payload = pep::publish(node, item, "devices", own.tombstone.as_slice(), options);
+        self.request("", Query::Tombstone, "set", &payload)?;
+        self.request("", Query::Retraction, "set", &pep::retract(pep::NODE_DEVICE, &device))
+    }
+
+    /// A stream is there: what of leaving was not finished on the last one is done again.
+    pub(super) fn settle_leaving(&mut self) -> Done {
+        let own = self.own()?;
+        if !own.tombstone.as_slice().is_empty() {
+            return self.publish_tombstone(false);
+        }
+        let refused = own.agent_retry_at.is_some_and(|at| self.now.as_millis() < at);
+        if !own.leaving || refused || self.asked(Purpose::Tombstone)? || self.asked(Purpose::Advert)? {
+            return Ok(());
+        }
+        self.ask_for_tombstone()
+    }
+
+    /// Whether the server has the tombstone; if not, it gets it on the next stream.
+    pub(super) fn tombstone_answered(&mut self, iq: Option<&Element<'_>>) -> Done {
+        if pep::answer(iq) == pep::Answer::Done {
+            self.own_mut()?.tombstone = Bytes::new(Vec::new());
+        }
+        Ok(())
+    }
+
     fn left(&mut self) -> Done {
         for order in self.state.waiting.all_keys() {
             if let Some(token) = self.state.waiting.get(&order)?.map(|waiting| waiting.token) {
@@ -227,9 +269,29 @@ impl Draft<'_> {
         }
         self.end_held()?;
         let own = self.own()?.clone();
+        let mut requests = Vec::new();
+        for key in self.state.requests.all_keys() {
+            let request = self.state.requests.get(&key)?.cloned();
+            let last =
+                request.filter(|request| matches!(request.query, Query::Tombstone | Query::Retraction));
+            requests.extend(last.map(|request| (key, request)));
+        }
+        // What has been sealed is promised; contacts learn from it, too.
+        let mut outbox = Vec::new();
+        for key in self.state.outbox.all_keys() {
+            outbox.extend(self.state.outbox.get(&key)?.cloned().map(|item| (key, item)));
+        }
+        let last = self.state.counters.get(&())?.map_or(0, |counters| counters.outbox);
         self.state.clear();
-        self.state.own.put((), crate::engine::records::Own { left: true, presence: String::new(), ..own });
-        let counters = crate::engine::records::Counters::default();
+        for (key, item) in outbox {
+            self.state.outbox.put(key, item);
+        }
+        for (key, request) in requests {
+            self.state.requests.put(key, request);
+        }
+        let own = Own { left: true, leaving: false, presence: String::new(), catch_up: None, ..own };
+        self.state.own.put((), own);
+        let counters = crate::engine::records::Counters { outbox: last, ..Default::default() };
         self.state.counters.put((), counters);
         Ok(())
     }

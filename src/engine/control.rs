@@ -29,7 +29,8 @@ impl Draft<'_> {
             Control::Verification(message) => self.verification_received(key, message.as_slice()),
             Control::Resend(Resend::Since(since)) => self.asked_to_resend(key, *since),
             // Authentic, and nothing this version acts on; what is sent again has been handed over.
-            Control::Resend(Resend::Message(_)) | Control::Linking(_) | Control::History(_) => Ok(()),
+            Control::Resend(Resend::Message(_)) | Control::Linking(_) => Ok(()),
+            Control::History(message) => self.history_told(key, message.as_slice()),
         }
     }
 

@@ -298,13 +298,15 @@ impl Draft<'_> {
     /// What a request gave; `None` if nobody answered in time.
     fn answer(&mut self, jid: &BareJid, request: &Request, answer: Option<&Element<'_>>) -> Done {
         self.unsettled = true;
-        self.slot_freed |= request.query != Query::Publication;
+        self.slot_freed |= matches!(request.query, Query::List | Query::Records | Query::Keys);
         let result = answer.filter(|iq| iq.attr("type") == Some("result"));
         if matches!(request.query, Query::Records | Query::List) && answer.is_none_or(pep::says_wait) {
             return self.unanswered(jid);
         }
         match request.query {
             Query::Publication => self.publication_answered(answer),
+            Query::Tombstone => self.tombstone_answered(answer),
+            Query::Retraction => Ok(()),
             Query::Records => {
                 let items = result.map(|iq| pep::read_items(iq, pep::NODE_DEVICE, "device"));
                 self.got_records(jid, items.unwrap_or_default().iter().map(|(_, text)| text.as_str()))?;

@@ -1,5 +1,7 @@
 //! What is believed of other accounts' keys: records, device lists, account keys.
 
+use core::time::Duration;
+
 use crate::engine::draft::{Done, Draft};
 use crate::engine::records::{Contact, Device};
 use crate::engine::seen::Seen;
@@ -8,8 +10,11 @@ use crate::identity::{AccountKey, DeviceCertificate, DeviceList, DeviceRecord, D
 use crate::jid::BareJid;
 use crate::presence::AdvertIn;
 use crate::step::Event;
-use crate::trust::{Means, Trust};
+use crate::trust::{Decision, Means, Trust};
 use crate::wire::Bytes;
+
+/// Two copies of a device that both run would else start anew without end, each because of the other.
+const CLONED_INTERVAL: Duration = Duration::from_hours(24);
 
 impl Draft<'_> {
     /// Takes the record of a device, if it is good and not older than the one known.
@@ -23,6 +28,14 @@ impl Draft<'_> {
         let own = self.own()?;
         if own.jid == *jid && own.device == device {
             // One's own of earlier, or a clone's; it is published over.
+            let known = own.record.as_slice();
+            let newer = record.sequence() > own.record_sequence
+                || record.sequence() == own.record_sequence && !known.is_empty() && known != bytes;
+            let ours = certificate.signing_key() == self.config.identity.signing_key()
+                && *certificate.account_digest() == self.config.identity.account_digest();
+            if newer && ours {
+                self.cloned()?;
+            }
             return Ok(Ok(()));
         }
         if !self.take_account(jid, certificate)? {
@@ -42,7 +55,10 @@ impl Draft<'_> {
                 if let Err(reason) = refused {
                     return Ok(Err(reason));
                 }
-                self.state.openings.remove(&key);
+                if self.state.openings.contains(&key) {
+                    self.state.openings.remove(&key);
+                    self.asking_broken_off(&key)?;
+                }
             }
             None => {
                 if self.devices_of(jid).len() >= crate::identity::MAX_DEVICES {
@@ -61,6 +77,19 @@ impl Draft<'_> {
         let list = self.list_of(jid)?;
         self.judge(jid, device, list.as_ref())?;
         self.verify_pending(jid, &record)
+    }
+
+    /// Somebody else has signed with this device's key, or this device has and has forgotten it: what it has is no
+    /// state to seal with.
+    pub(super) fn cloned(&mut self) -> Done {
+        let own = self.own()?;
+        let before = crate::env::Timestamp::from_millis(own.cloned_at);
+        if own.cloned_at != 0 && self.now.since(before) < CLONED_INTERVAL {
+            return Ok(());
+        }
+        self.own_mut()?.cloned_at = self.now.as_millis();
+        self.notify(Event::Cloned);
+        self.restored()
     }
 
     /// Adds a device known by its certificate.
@@ -136,26 +165,64 @@ impl Draft<'_> {
                     // Somebody else's device claims to be of this account.
                     self.reject(Some(jid), Misbehaviour::WrongSubject);
                 } else if news && !former {
-                    self.contact_mut(jid)?.other_key = Some(digest);
-                    self.notify(Event::KeyChanged { peer: jid.clone(), digest });
+                    self.key_changed(jid, digest)?;
                 } else {
                     self.reject(Some(jid), Misbehaviour::WrongSubject);
                 }
                 Ok(false)
             }
             None => {
-                if let Some(known) = self.account_of_key(jid, &digest)? {
-                    self.notify(Event::KeyReused { peer: jid.clone(), known });
+                let expected = contact.and_then(|contact| contact.expected);
+                let other = |(expected, decision): (Digest, Decision)| {
+                    expected != digest && decision.trust == Trust::Verified
+                };
+                if expected.is_some_and(other) {
+                    let known = contact.map(|contact| [contact.other_key, contact.former_key]);
+                    if known.is_some_and(|known| known.contains(&Some(digest))) {
+                        self.reject(Some(jid), Misbehaviour::WrongSubject);
+                    } else {
+                        self.key_changed(jid, digest)?;
+                    }
+                    return Ok(false);
                 }
-                self.contact_mut(jid)?.account_key = Some(digest);
-                self.replace_decision(jid, Trust::FirstUse, Means::First)?;
+                self.tell_reuse(jid, &digest)?;
+                let contact = self.contact_mut(jid)?;
+                contact.account_key = Some(digest);
+                contact.expected = None;
+                if let (Some(_), Some(wrong)) = (expected, contact.other_key.take()) {
+                    contact.former_key = Some(wrong);
+                }
+                match expected.filter(|(expected, _)| *expected == digest) {
+                    Some((_, decision)) => {
+                        self.decide_trust(jid, &digest, decision.trust, decision.means)?;
+                    }
+                    None => _ = self.replace_decision(jid, Trust::FirstUse, Means::First)?,
+                }
                 Ok(true)
             }
         }
     }
 
-    /// Another account with this key. Looked for once for each account that becomes known.
+    /// The account shows another key than it must.
+    fn key_changed(&mut self, jid: &BareJid, digest: Digest) -> Done {
+        self.contact_mut(jid)?.other_key = Some(digest);
+        self.notify(Event::KeyChanged { peer: jid.clone(), digest });
+        self.tell_reuse(jid, &digest)
+    }
+
+    fn tell_reuse(&mut self, jid: &BareJid, digest: &Digest) -> Done {
+        if let Some(known) = self.account_of_key(jid, digest)? {
+            self.notify(Event::KeyReused { peer: jid.clone(), known });
+        }
+        Ok(())
+    }
+
+    /// Another account with this key. Looked for once for each account that becomes known, or shows another key.
     fn account_of_key(&self, jid: &BareJid, digest: &Digest) -> Result<Option<BareJid>, Error> {
+        let own = self.own()?.jid.clone();
+        if *jid != own && *digest == self.config.identity.account_digest() {
+            return Ok(Some(own));
+        }
         for key in self.state.contacts.all_keys() {
             let same = |contact: &Contact| contact.account_key == Some(*digest);
             if key != *jid && self.state.contacts.get(&key)?.is_some_and(same) {
@@ -211,6 +278,7 @@ impl Draft<'_> {
     pub(super) fn store_list(&mut self, jid: &BareJid, list: &DeviceList) -> Done {
         let entries = list.entries().iter().map(|entry| entry.device);
         let live: Vec<u32> = entries.filter(|device| list.is_live(*device) && !list.is_tombstone()).collect();
+        self.tell_devices(jid, &live, list.is_tombstone())?;
         let contact = self.contact_mut(jid)?;
         contact.list = list.bytes().into();
         contact.list_version = list.version();
@@ -222,6 +290,25 @@ impl Draft<'_> {
             let known = list.entries().iter().any(|entry| entry.device == device);
             if known && !live.contains(&device) {
                 self.close_sessions(jid, device)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells which devices a newer list takes away, and of the own account which it adds. What a first list of the own
+    /// account holds has been there before this device.
+    fn tell_devices(&mut self, jid: &BareJid, live: &[u32], tombstone: bool) -> Done {
+        let own = self.own()?;
+        let (me, mine) = (own.device, own.jid == *jid);
+        let before = self.contact(jid)?.map_or_else(Vec::new, |contact| contact.live.clone());
+        // That the whole account leaves is another event, and so is one's own end.
+        let told = |device: &u32| !tombstone && (!mine || *device != me);
+        for device in before.iter().copied().filter(|device| told(device) && !live.contains(device)) {
+            self.notify(Event::DeviceRetired { peer: jid.clone(), device });
+        }
+        if mine && before.contains(&me) {
+            for device in live.iter().copied().filter(|device| *device != me && !before.contains(device)) {
+                self.notify(Event::NewDevice { peer: jid.clone(), device });
             }
         }
         Ok(())
@@ -277,5 +364,79 @@ impl Draft<'_> {
             }
         }
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::LocalAgent;
+    use crate::engine::{Config, Engine, Input};
+    use crate::env::Env;
+    use crate::identity::fixture::{Device as Fixture, now, rng};
+    use crate::identity::{DeviceEntry, DeviceState, LIST_LABEL, ListTbs};
+    use crate::step::Effect;
+    use crate::suite::Suites;
+
+    use DeviceState::{Live, Retired};
+
+    fn list(of: &Fixture, version: u32, entries: &[(u32, DeviceState)], tombstone: bool) -> DeviceList {
+        let entry = |(device, state): &(u32, DeviceState)| DeviceEntry {
+            device: *device,
+            lowest_serial: 1,
+            state: *state,
+        };
+        let entries = entries.iter().map(entry).collect();
+        let tbs = ListTbs::new(&of.jid, &of.account(), version, entries, tombstone);
+        let bytes = of.sign_as_account(LIST_LABEL, &tbs.encode());
+        DeviceList::verify(&bytes, &of.jid, &of.account(), &Suites::default()).unwrap()
+    }
+
+    /// The events of these lists of an account, taken one after the other by a device of Alice with the id 7.
+    fn events(of: &Fixture, lists: &[DeviceList]) -> Vec<Event> {
+        let rng = &mut rng(1);
+        let agent = LocalAgent::generate(&Suites::default(), rng);
+        let mut engine = Engine::new(Config::new("alice@example.com", agent.identity()).unwrap());
+        let env = &mut Env { now: now(), rng };
+        engine.handle(env, Input::Tick).unwrap().persist(|_| Ok::<(), ()>(())).unwrap();
+        let mut effects = Vec::new();
+        let mut draft = Draft::begin(&engine.config, &mut engine.state, env, &mut effects).unwrap();
+        draft.own_mut().unwrap().device = 7;
+        for list in lists {
+            draft.store_list(&of.jid, list).unwrap();
+        }
+        let events = effects.into_iter().map(|effect| {
+            let Effect::Notify(event) = effect else { panic!("{effect:?}") };
+            event
+        });
+        events.collect()
+    }
+
+    #[test]
+    fn c12_a_device_that_the_list_takes_away_is_told() {
+        let bob = Fixture::new("bob@example.com", 2);
+        let first = list(&bob, 1, &[(7, Live), (8, Live)], false);
+        let second = list(&bob, 2, &[(7, Live), (8, Retired), (9, Live)], false);
+        let third = list(&bob, 3, &[(7, Retired), (8, Retired), (9, Live)], false);
+        let gone = list(&bob, 4, &[(7, Retired), (8, Retired), (9, Retired)], true);
+        let retired = |device| Event::DeviceRetired { peer: bob.jid.clone(), device };
+        assert_eq!(events(&bob, &[first, second, third, gone]), [retired(8), retired(7)]);
+    }
+
+    #[test]
+    fn c12_a_device_that_the_own_list_adds_or_takes_away_is_told() {
+        let alice = Fixture::new("alice@example.com", 2);
+        // There before this device; then this device; then the rest.
+        let lists = [
+            list(&alice, 1, &[(8, Live)], false),
+            list(&alice, 2, &[(8, Live), (7, Live)], false),
+            list(&alice, 3, &[(8, Live), (7, Live), (9, Live)], false),
+            list(&alice, 4, &[(8, Retired), (7, Live), (9, Live)], false),
+            list(&alice, 5, &[(8, Retired), (7, Retired), (9, Live)], false),
+        ];
+        let peer = alice.jid.clone();
+        let expected =
+            [Event::NewDevice { peer: peer.clone(), device: 9 }, Event::DeviceRetired { peer, device: 8 }];
+        assert_eq!(events(&alice, &lists), expected);
     }
 }

@@ -13,7 +13,7 @@ use crate::identity::{DeviceRecord, OneTimePrekey, PrekeyKind};
 use crate::jid::BareJid;
 use crate::secret::Secret;
 use crate::session::{AwaitLegs, Payload, Prologue, RESUMPTION_NAME_LEN, ResponderKeys, Session, initiator};
-use crate::step::{SendError, Token, Waiting};
+use crate::step::{SendError, Token, Uncovered, Waiting};
 use crate::suite::{Level, Suite, SuiteId, choose};
 
 /// Sessions kept for one device: the live one, and older ones for what is still under way.
@@ -51,7 +51,7 @@ impl Draft<'_> {
         let device = record.certificate().device();
         let key = (jid.clone(), device);
         if self.device(jid, device)?.is_some_and(|known| self.now.as_millis() < known.refused_until) {
-            return Ok(Found::Missing);
+            return Ok(Found::Missing(Uncovered::Refused));
         }
         if let Some(opening) = self.state.openings.get(&key)? {
             return Ok(Found::Wait(match opening.stage {
@@ -61,7 +61,9 @@ impl Draft<'_> {
         }
         let ours = self.config.suites.ids(self.config.least);
         let suite = choose(&ours, record.suites()).and_then(|id| self.config.suites.find(id));
-        let Some(suite) = suite.filter(|suite| suite.level >= level) else { return Ok(Found::TooWeak) };
+        let Some(suite) = suite.filter(|suite| suite.level >= level) else {
+            return Ok(Found::Missing(Uncovered::TooWeak));
+        };
         let own = self.own()?;
         let (connected, connection) = (own.connected, own.connection);
         let resource = self.contact(jid)?.and_then(|contact| {
@@ -244,6 +246,7 @@ impl Draft<'_> {
         }
         self.store_session(jid, device, session);
         self.make_live(jid, device, id, opening.counter)?;
+        self.offer_histories(jid, device)?;
         let asked = self.ask_again(jid, device)?;
         if opening.announce && !asked {
             self.send_empty(jid, device)?;
@@ -331,6 +334,7 @@ impl Draft<'_> {
     pub(super) fn opening_disconnected(&mut self, key: &(BareJid, u32)) -> Done {
         if self.state.openings.get(key)?.is_some_and(|opening| opening.stage == OpeningStage::Prekeys) {
             self.state.openings.remove(key);
+            self.asking_broken_off(key)?;
         }
         Ok(())
     }

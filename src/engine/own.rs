@@ -80,6 +80,7 @@ impl Draft<'_> {
                 }
             }
             self.slot_freed = true;
+            self.settle_leaving()?;
             return self.flush_all();
         }
         let held = own.held.take();
@@ -101,6 +102,7 @@ impl Draft<'_> {
             self.resend(key)?;
         }
         self.slot_freed = true;
+        self.settle_leaving()?;
         self.flush_all()
     }
 
@@ -170,6 +172,9 @@ impl Draft<'_> {
     /// Starts what is missing.
     pub(super) fn settle(&mut self) -> Done {
         let own = self.own()?;
+        if own.connected && own.leaving && own.tombstone.as_slice().is_empty() {
+            return self.settle_leaving();
+        }
         if !own.connected || own.left {
             return Ok(());
         }

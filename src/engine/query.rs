@@ -3,6 +3,7 @@
 use crate::engine::Engine;
 use crate::engine::records::Contact as ContactRecord;
 use crate::error::{Error, Misuse};
+use crate::fingerprint::Fingerprint;
 use crate::jid::BareJid;
 use crate::secret::Secret;
 use crate::step::{Authentication, Form, Need, SendError, Token};
@@ -30,6 +31,8 @@ pub enum Outlook {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Contact {
+    /// The account.
+    pub jid: BareJid,
     /// The digest of its account key, if it has shown one.
     pub account_key: Option<[u8; 32]>,
     /// How far that is trusted, why and since when.
@@ -44,6 +47,20 @@ pub struct Contact {
     pub left: bool,
     /// Its devices known here.
     pub devices: Vec<u32>,
+}
+
+impl Contact {
+    /// The fingerprint of its account key, if it has shown one.
+    #[must_use]
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        self.account_key.map(|key| Fingerprint::new(self.jid.clone(), key))
+    }
+
+    /// The fingerprint of the key that nobody has accepted, if there is one.
+    #[must_use]
+    pub fn changed_fingerprint(&self) -> Option<Fingerprint> {
+        self.changed_key.map(|key| Fingerprint::new(self.jid.clone(), key))
+    }
 }
 
 /// A stanza handed in that has not gone out, or is not acknowledged.
@@ -93,18 +110,27 @@ impl Engine {
             return Ok(Outlook::Refused(why));
         }
         let mut ready = !contact.live.is_empty();
+        let (mut weak, mut missing) = (0, 0);
         for device in &contact.live {
             let known = self.state.devices.get(&(jid.clone(), *device))?;
+            if known.is_some_and(|known| !known.is_good(self.state.seen)) {
+                missing += 1;
+                continue;
+            }
             let live = known.and_then(|known| known.live);
             let session = match live {
                 Some(live) => self.state.sessions.get(&(jid.clone(), *device, live))?,
                 None => None,
             };
             let suite = session.and_then(|session| self.config.suites.find(session.suite_id()));
-            if suite.is_some_and(|suite| suite.level < level) {
-                return Ok(Outlook::Refused(SendError::Level));
-            }
+            weak += usize::from(suite.is_some_and(|suite| suite.level < level));
             ready &= suite.is_some();
+        }
+        if !self.config.partial && weak + missing > 0 {
+            return Ok(Outlook::Refused(SendError::Incomplete));
+        }
+        if weak > 0 && weak + missing == contact.live.len() {
+            return Ok(Outlook::Refused(SendError::Level));
         }
         Ok(match (need.form() == Form::Encrypted, ready) {
             (true, true) => Outlook::Encrypted,
@@ -130,17 +156,24 @@ impl Engine {
     pub fn contact(&self, jid: &str) -> Result<Option<Contact>, Error> {
         let jid = BareJid::parse(jid).map_err(|_| Misuse::Jid)?;
         let Some(contact) = self.state.contacts.get(&jid)? else { return Ok(None) };
-        let ContactRecord { account_key, trust, policy, other_key, sticky, left, .. } = contact;
-        let range = (jid.clone(), 0)..=(jid, u32::MAX);
+        let ContactRecord { account_key, trust, policy, other_key, left, .. } = contact;
+        let range = (jid.clone(), 0)..=(jid.clone(), u32::MAX);
         Ok(Some(Contact {
+            jid,
             account_key: *account_key,
             decision: *trust,
             policy: *policy,
             changed_key: *other_key,
-            encrypts: *sticky && !*left,
+            encrypts: contact.encrypts(),
             left: *left,
             devices: self.state.devices.keys(range).into_iter().map(|(_, device)| device).collect(),
         }))
+    }
+
+    /// The fingerprint of the own account's key.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::new(self.config.account.clone(), self.config.identity.account_digest())
     }
 
     /// What was decided about the keys of a contact and no longer holds, the oldest first; the newest sixteen. What
@@ -150,7 +183,7 @@ impl Engine {
     /// [`Misuse::Jid`] if `jid` is no bare JID; [`Error::NotLoaded`].
     pub fn trust_history(&self, jid: &str) -> Result<Vec<PastDecision>, Error> {
         let jid = BareJid::parse(jid).map_err(|_| Misuse::Jid)?;
-        Ok(self.state.histories.get(&jid)?.map_or_else(Vec::new, |history| history.past.clone()))
+        Ok(self.state.past_decisions.get(&jid)?.map_or_else(Vec::new, |history| history.past.clone()))
     }
 
     /// The own device's number; zero before the first input.

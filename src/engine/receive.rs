@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 use crate::NS;
 use crate::engine::draft::{Done, Draft};
 use crate::engine::foreign::foreign;
-use crate::engine::records::SessionKey;
+use crate::engine::records::{Contact, SessionKey};
 use crate::engine::seal::AUTHENTICATION;
 use crate::engine::statement::SIGNED;
 use crate::error::{Error, Malformed, Misbehaviour, Misuse, Reason, Unreadable};
@@ -237,7 +237,7 @@ impl Draft<'_> {
             return Ok(());
         }
         let body = element.child("jabber:client", "body").is_some();
-        let sticky = self.contact(sender)?.is_some_and(|contact| contact.sticky && !contact.left);
+        let sticky = self.contact(sender)?.is_some_and(Contact::encrypts);
         // What an archive has in clear may be older than the contact's first key.
         if chat && body && sticky && via != Via::Archive {
             let peer = sender.clone();

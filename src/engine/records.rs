@@ -55,10 +55,12 @@ macro_rules! record {
     };
 }
 
+mod history;
 mod recovery;
 mod verification;
 mod work;
 
+pub(crate) use history::{History, HistoryState};
 pub(crate) use recovery::{Kept, Trouble};
 pub(crate) use verification::{Begun, Run, Stage, Verification};
 pub(crate) use work::{
@@ -275,6 +277,8 @@ pub(crate) struct Contact {
     pub(crate) account_key: Option<Digest>,
     /// What is decided about it.
     pub(crate) trust: Decision,
+    /// Before it has shown a key: which it must be, and what is decided about that.
+    pub(crate) expected: Option<(Digest, Decision)>,
     /// Whether a key of it has ever been verified.
     #[tls_codec(with = "crate::wire::flag")]
     pub(crate) once_verified: bool,
@@ -323,9 +327,14 @@ pub(crate) struct Contact {
 
 impl Contact {
     /// Whether messages go out protected or not at all: the account is known to encrypt, or shows two keys of which
-    /// one may be somebody else's, or one that is not to be used.
+    /// one may be somebody else's, or one that is not to be used; or the user has scanned its code.
     pub(crate) fn never_clear(&self) -> bool {
-        self.sticky && !self.left || self.other_key.is_some() || self.is_distrusted()
+        self.encrypts() || self.other_key.is_some() || self.expected.is_some() || self.is_distrusted()
+    }
+
+    /// Whether it is known to encrypt: it has shown so, or the user has verified its key; and it has not left.
+    pub(crate) fn encrypts(&self) -> bool {
+        (self.sticky || self.trust.trust == Trust::Verified) && !self.left
     }
 
     /// Whether nothing at all goes to it.
@@ -351,11 +360,11 @@ record!(Contact, 6, BareJid, |contact| contact.retry_at.map(Timestamp::from_mill
 
 /// What was decided about the keys of an account, and no longer holds; the oldest first.
 #[derive(Clone, Default, TlsDeserializeBytes, TlsSerialize, TlsSize)]
-pub(crate) struct History {
+pub(crate) struct PastDecisions {
     pub(crate) past: Vec<PastDecision>,
 }
 
-record!(History, 20, BareJid);
+record!(PastDecisions, 20, BareJid);
 
 /// An available resource.
 #[derive(Clone, Debug, TlsDeserializeBytes, TlsSerialize, TlsSize)]
@@ -484,6 +493,7 @@ macro_rules! key {
 }
 
 key!(u32, |key| *key, |key: u32| Ok(key));
+key!([u8; 16], |key| *key, |key: [u8; 16]| Ok(key));
 key!(u64, |key| *key, |key: u64| Ok(key));
 key!((u32, Digest), |key| *key, |key: (u32, Digest)| Ok(key));
 key!(([u8; 16], u32, u32), |key| *key, |key: ([u8; 16], u32, u32)| Ok(key));

@@ -78,8 +78,11 @@ impl Draft<'_> {
             return Ok(false);
         }
         if !trouble.open {
+            trouble.from = self.heard_of(jid, device)?;
+            if !trouble.is_of_reading() {
+                trouble.since = trouble.from;
+            }
             trouble.open = true;
-            trouble.since = self.heard_of(jid, device)?;
         }
         if trouble.due.is_none() {
             let wait = INTERVAL * (1_u32 << trouble.failures.min(MAX_FAILURES));
@@ -153,6 +156,20 @@ impl Draft<'_> {
         Ok(())
     }
 
+    /// The handshake in which something was to be asked for has been given up: another is opened.
+    pub(super) fn asking_broken_off(&mut self, key: &(BareJid, u32)) -> Done {
+        let soon = self.now.after(GRACE).as_millis();
+        if let Some(trouble) = self.state.troubles.get_mut(key)?
+            && trouble.open
+            && trouble.due.is_none()
+            && trouble.asked == 0
+        {
+            trouble.due = Some(soon);
+            trouble.failures = trouble.failures.saturating_sub(1);
+        }
+        Ok(())
+    }
+
     /// A session with the device has been made. Whether something was asked for in it.
     pub(super) fn ask_again(&mut self, jid: &BareJid, device: u32) -> Result<bool, Error> {
         let Some(trouble) = self.state.troubles.get(&(jid.clone(), device))? else { return Ok(false) };
@@ -180,7 +197,7 @@ impl Draft<'_> {
         trouble.asked_in = Some(key.2);
         trouble.due = None;
         trouble.forget_at = now.after(FORGET);
-        let (since, first) = (trouble.since, trouble.asked == 1);
+        let (since, first) = (trouble.from, trouble.asked == 1);
         self.send_control(key, Control::Resend(Resend::Since(since)))?;
         if first {
             self.notify(Event::Recovering { peer: key.0.clone(), device: key.1 });
@@ -200,7 +217,8 @@ impl Draft<'_> {
             trouble.due = None;
             trouble.failures = 0;
         }
-        if let Some(time) = time.filter(|time| time.as_millis() > trouble.since) {
+        let told = trouble.is_of_reading();
+        if let Some(time) = time.filter(|time| told && time.as_millis() > trouble.since) {
             note_time(trouble, time.as_millis());
         }
         Ok(())

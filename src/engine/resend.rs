@@ -138,15 +138,22 @@ impl Draft<'_> {
     }
 
     /// A device asks for what was sent to it after `since`.
-    pub(super) fn asked_to_resend(&mut self, (jid, device, _): &SessionKey, since: u64) -> Done {
-        let device = *device;
-        let known = self.device(jid, device)?.filter(|known| known.is_good(self.now));
-        let Some(live) = known.and_then(|known| known.live) else { return Ok(()) };
-        let key = (jid.clone(), device, live);
+    pub(super) fn asked_to_resend(&mut self, key: &SessionKey, since: u64) -> Done {
+        let (jid, device) = (&key.0, key.1);
+        let restored = self.own()?.restored_at;
+        // What is of before a restore must not seal.
+        let created = self.state.sessions.get(key)?.map_or(restored, Session::created);
+        if !self.device(jid, device)?.is_some_and(|known| known.is_good(self.now)) || created < restored {
+            return Ok(());
+        }
+        // Whichever handshake was later: here both understand each other, and in the live one it may be that they do not.
+        if let Some(known) = self.state.devices.get_mut(&(jid.clone(), device))? {
+            known.live = Some(key.2);
+        }
         if self.own()?.left || !self.is_trusted_friend(jid)? {
             return Ok(());
         }
-        let session = self.state.sessions.get(&key)?.map(Session::suite_id);
+        let session = self.state.sessions.get(key)?.map(Session::suite_id);
         let Some(suite) = session.and_then(|id| self.config.suites.find(id)) else { return Ok(()) };
         let level = suite.level;
         if level < self.config.least || !self.may_answer_again(jid, device)? {
@@ -162,7 +169,7 @@ impl Draft<'_> {
                 id: kept.id,
                 content: kept.content.expose().into(),
             };
-            self.send_control(&key, Control::Resend(Resend::Message(again)))?;
+            self.send_control(key, Control::Resend(Resend::Message(again)))?;
             count = count.saturating_add(1);
         }
         if count > 0 {

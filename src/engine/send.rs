@@ -15,7 +15,9 @@ use crate::stanza::envelope::Recipient;
 use crate::stanza::{
     CLIENT_NS, Element, IQ, MAX_DEPTH, MAX_STANZA, MESSAGE, PRESENCE, is_for_servers, parse, write_stanza,
 };
-use crate::step::{Authentication, Coverage, Effect, Form, Need, SendError, Token, Waiting};
+use crate::step::{
+    Authentication, Coverage, Effect, Form, Need, NotCovered, SendError, Token, Uncovered, Waiting,
+};
 use crate::suite::Level;
 
 /// A stanza waits so long for keys while connected; then it fails.
@@ -408,8 +410,7 @@ impl Draft<'_> {
                 }
                 match self.target(jid, device, own, level, fresh)? {
                     Found::Target(target) => targets.push(*target),
-                    Found::Missing => coverage.missing.push(device),
-                    Found::TooWeak => return Ok(Err(Attempt::Fail(SendError::Level))),
+                    Found::Missing(why) => coverage.missing.push(NotCovered { device, own, why }),
                     Found::Wait(why) => wait = wait.or(Some(why)),
                 }
             }
@@ -418,7 +419,12 @@ impl Draft<'_> {
             return Ok(Err(Attempt::Wait(if self.own()?.connected { why } else { Waiting::Connection })));
         }
         if !targets.iter().any(|target| target.jid == *to) {
-            return Ok(Err(Attempt::Fail(SendError::NoKeys)));
+            let weak = |missing: &NotCovered| !missing.own && missing.why == Uncovered::TooWeak;
+            let why = if coverage.missing.iter().any(weak) { SendError::Level } else { SendError::NoKeys };
+            return Ok(Err(Attempt::Fail(why)));
+        }
+        if !self.config.partial && !coverage.missing.is_empty() {
+            return Ok(Err(Attempt::Fail(SendError::Incomplete)));
         }
         for target in &targets {
             let list = if target.to.own { &mut coverage.own_devices } else { &mut coverage.devices };
@@ -446,7 +452,7 @@ impl Draft<'_> {
         self.pursue(jid)
     }
 
-    fn target(
+    pub(super) fn target(
         &mut self,
         jid: &BareJid,
         device: u32,
@@ -456,13 +462,14 @@ impl Draft<'_> {
     ) -> Result<Found, Error> {
         let Some(known) = self.device(jid, device)? else {
             if fresh || own {
-                return Ok(Found::Missing);
+                return Ok(Found::Missing(Uncovered::NoRecord));
             }
             self.want_keys(jid)?;
             return Ok(Found::Wait(Waiting::Keys));
         };
         if !known.is_good(self.now) {
-            return Ok(Found::Missing);
+            let why = if known.good_until == 0 { Uncovered::Retired } else { Uncovered::Expired };
+            return Ok(Found::Missing(why));
         }
         if let Some(id) = known.live
             && let Some(session) = self.state.sessions.get(&(jid.clone(), device, id))?
@@ -470,14 +477,14 @@ impl Draft<'_> {
             && suite.level >= self.config.least
         {
             if suite.level < level {
-                return Ok(Found::TooWeak);
+                return Ok(Found::Missing(Uncovered::TooWeak));
             }
             let (session, to) = (session.clone(), Recipient { device, own });
             return Ok(Found::Target(Box::new(Target { jid: jid.clone(), to, session, suite })));
         }
         if known.record.as_slice().is_empty() {
             if fresh {
-                return Ok(Found::Missing);
+                return Ok(Found::Missing(Uncovered::NoRecord));
             }
             self.want_keys(jid)?;
             return Ok(Found::Wait(Waiting::Keys));
@@ -485,7 +492,7 @@ impl Draft<'_> {
         let record = DeviceRecord::from_store(known.record.as_slice()).map_err(|_| Misuse::Record)?;
         if record.check_time(self.now).is_err() {
             if fresh {
-                return Ok(Found::Missing);
+                return Ok(Found::Missing(Uncovered::Expired));
             }
             self.want_keys(jid)?;
             return Ok(Found::Wait(Waiting::Keys));
@@ -497,9 +504,8 @@ impl Draft<'_> {
 /// What there is for one device.
 pub(super) enum Found {
     Target(Box<Target>),
-    /// It has no keys that can be used.
-    Missing,
-    TooWeak,
+    /// It cannot be sent to.
+    Missing(Uncovered),
     Wait(Waiting),
 }
 

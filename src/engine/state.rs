@@ -5,7 +5,8 @@ use zeroize::Zeroizing;
 use crate::engine::Config;
 use crate::engine::records::{
     Accepted, Acknowledged, Arrival, Ask, Contact, Counters, Device, History, InboxItem, Inquiry, Kept,
-    OneTime, Opening, OutboxItem, Own, OwnPrekeys, Question, Request, Trouble, Verification, WaitingSend,
+    OneTime, Opening, OutboxItem, Own, OwnPrekeys, PastDecisions, Question, Request, Trouble, Verification,
+    WaitingSend,
 };
 use crate::env::Timestamp;
 use crate::error::Misuse;
@@ -52,6 +53,20 @@ macro_rules! tables {
                 result.map_err(|_| Misuse::Record)
             }
 
+            /// Key and value of all that is in memory, as stores have them.
+            #[cfg(test)]
+            fn encoded(&self) -> Vec<(RecordKey, Zeroizing<Vec<u8>>)> {
+                let mut all = Vec::new();
+                $(all.extend(
+                    self.$name.in_memory().map(|(key, r)| (Table::<$record>::record_key(key), r.encode())),
+                );)*
+                all
+            }
+
+            /// The kinds of records.
+            #[cfg(test)]
+            const KINDS: &[u8] = &[$(<$record>::KIND),*];
+
             /// Deletes everything.
             pub(crate) fn clear(&mut self) {
                 $(self.$name.clear();)*
@@ -81,6 +96,7 @@ tables! {
     questions: Question,
     inquiries: Inquiry,
     histories: History,
+    past_decisions: PastDecisions,
     verifications: Verification,
     kept: Kept,
     troubles: Trouble,
@@ -123,5 +139,54 @@ impl State {
             self.own.commit();
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::wire::from_base64;
+
+    /// The kinds and versions that the specification lists.
+    fn specified() -> BTreeMap<u8, u8> {
+        let rows = include_str!("../manual/specification/state.rs").lines();
+        let cells = rows.filter_map(|row| row.strip_prefix("//! | ")?.split_once(" | "));
+        let kinds = cells.filter_map(|(kind, rest)| {
+            let version = rest.split_once(" | ")?.0;
+            Some((kind.parse().ok()?, version.parse().ok()?))
+        });
+        kinds.collect()
+    }
+
+    #[test]
+    fn c20_every_kind_of_record_is_specified_once() {
+        let mut kinds = State::KINDS.to_vec();
+        kinds.sort_unstable();
+        assert_eq!(specified().into_keys().collect::<Vec<_>>(), kinds);
+    }
+
+    /// What was stored before is read, and would be stored the same.
+    #[test]
+    fn c20_what_was_stored_is_stored_again_byte_for_byte() {
+        let mut kinds = BTreeMap::new();
+        for file in [include_str!("../../tests/stored/alice.txt"), include_str!("../../tests/stored/bob.txt")]
+        {
+            let mut state = State::default();
+            let mut stored = BTreeMap::new();
+            for line in file.lines().filter_map(|line| line.strip_prefix("record ")) {
+                let (key, value) = line.split_once(' ').unwrap();
+                let [key, value] = [key, value].map(|text| from_base64(text, 1 << 20).unwrap());
+                let key = RecordKey::from_bytes(&key);
+                state.load(&key, Some(&value)).unwrap();
+                kinds.insert(key.as_bytes()[0], value[0]);
+                stored.insert(key, value);
+            }
+            let again: BTreeMap<_, _> =
+                state.encoded().into_iter().map(|(key, v)| (key, v.to_vec())).collect();
+            assert!(again == stored);
+        }
+        assert_eq!(kinds, specified(), "each kind has a stored one, of its version");
     }
 }

@@ -43,6 +43,9 @@ impl Draft<'_> {
         for key in self.state.inquiries.due(self.now) {
             self.state.inquiries.remove(&key);
         }
+        for id in self.state.histories.due(self.now) {
+            self.history_due(id)?;
+        }
         for id in self.state.one_time.due(self.now) {
             match until {
                 Some(until) => {

@@ -1,8 +1,9 @@
 //! What is decided about the keys of accounts.
 
 use crate::engine::draft::{Done, Draft};
-use crate::engine::records::{Contact, History};
+use crate::engine::records::{Contact, PastDecisions};
 use crate::error::{Error, Misuse};
+use crate::fingerprint::Fingerprint;
 use crate::identity::Digest;
 use crate::jid::BareJid;
 use crate::step::{Event, SendError};
@@ -10,6 +11,9 @@ use crate::trust::{Decision, Means, PastDecision, Trust, TrustPolicy};
 
 /// Past decisions kept for a contact: a key every few months, and each decided about twice.
 const MAX_HISTORY: usize = 16;
+
+/// Accounts whose code has been scanned and that have shown no key yet: who scans a room full of people has fewer.
+const MAX_EXPECTED: usize = 256;
 
 impl Draft<'_> {
     /// The user has looked at this key.
@@ -59,14 +63,59 @@ impl Draft<'_> {
         Ok(before)
     }
 
+    /// The user has scanned a code, which shows the account key of somebody.
+    pub(super) fn scanned(&mut self, code: &Fingerprint) -> Done {
+        let (jid, key) = (code.jid().clone(), code.key());
+        if self.own()?.jid == jid {
+            if key != self.config.identity.account_digest() {
+                self.notify(Event::CodeMismatch { peer: jid });
+            }
+            return Ok(());
+        }
+        let contact = self.contact(&jid)?;
+        let known = contact.and_then(|contact| contact.account_key);
+        let changed = contact.and_then(|contact| contact.other_key) == Some(key);
+        match known {
+            Some(known) if known == key => {}
+            _ if changed => self.accept_key(&jid, key)?,
+            Some(_) => {
+                self.notify(Event::CodeMismatch { peer: jid });
+                return Ok(());
+            }
+            None => return self.expect_key(&jid, key),
+        }
+        self.decide_trust(&jid, &key, Trust::Verified, Means::Code)
+    }
+
+    /// Keeps in mind the key that an account must show first.
+    fn expect_key(&mut self, jid: &BareJid, key: Digest) -> Done {
+        let mut others = Vec::new();
+        for other in self.state.contacts.all_keys() {
+            if let Some((_, decision)) = self.state.contacts.get(&other)?.and_then(|contact| contact.expected)
+                && other != *jid
+            {
+                others.push((decision.at, other));
+            }
+        }
+        if others.len() >= MAX_EXPECTED
+            && let Some((_, oldest)) = others.into_iter().min()
+        {
+            self.contact_mut(&oldest)?.expected = None;
+        }
+        let at = self.now;
+        let decision = Decision { trust: Trust::Verified, means: Means::Code, at };
+        self.contact_mut(jid)?.expected = Some((key, decision));
+        Ok(())
+    }
+
     pub(super) fn remember_decision(&mut self, jid: &BareJid, past: PastDecision) -> Done {
-        let mut history = self.state.histories.get(jid)?.cloned().unwrap_or_default();
-        let History { past: all } = &mut history;
+        let mut history = self.state.past_decisions.get(jid)?.cloned().unwrap_or_default();
+        let PastDecisions { past: all } = &mut history;
         if all.len() >= MAX_HISTORY {
             all.remove(0);
         }
         all.push(past);
-        self.state.histories.put(jid.clone(), history);
+        self.state.past_decisions.put(jid.clone(), history);
         Ok(())
     }
 

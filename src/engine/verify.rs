@@ -2,6 +2,8 @@
 
 mod commands;
 mod received;
+#[cfg(test)]
+mod tests;
 
 use core::time::Duration;
 
@@ -16,7 +18,8 @@ use crate::stanza::Control;
 use crate::step::Event;
 use crate::trust::{Means, Trust};
 use crate::verify::{
-    EXPORTER_LABEL, Message, Method, Outcome, PURPOSE, Party, RunId, Step, Transcript, VerificationFault,
+    EXPORTER_LABEL, Message, Method, Outcome, PURPOSE, Party, Question, RunId, Step, Transcript,
+    VerificationFault,
 };
 use crate::wire::Bytes;
 
@@ -198,7 +201,7 @@ impl Draft<'_> {
         match run.stage {
             Stage::Requested => self.notify(Event::VerificationStarted { peer, device, run: id }),
             Stage::Asked => {
-                let question = (run.method == Method::Secret).then(|| run.question.clone());
+                let question = (run.method == Method::Secret).then(|| Question::new(run.question.clone()));
                 self.notify(Event::VerificationAsked { peer, device, run: id, question });
             }
             Stage::Shown => {
@@ -222,9 +225,9 @@ impl Draft<'_> {
     }
 
     /// No run goes on, as after a restoration.
-    pub(super) fn end_runs(&mut self) -> Done {
+    pub(super) fn end_runs(&mut self, why: VerificationFault, tell: bool) -> Done {
         for jid in self.state.verifications.all_keys() {
-            self.end_run(&jid, VerificationFault::SessionChanged, false)?;
+            self.end_run(&jid, why, tell)?;
         }
         Ok(())
     }

@@ -10,7 +10,8 @@
 //! | padding in classes | a short answer and a short sentence look alike; 12 % more at most above 256 bytes | `Config::padding` |
 //! | hints: archived and pushed | without them servers do not archive, and hold the message back from an idle telephone | `Config::hints` |
 //! | no fallback body | it would be a clear text that says "this is encrypted" in each archive | not offered |
-//! | first use is trusted | most people never compare keys; a change is always an event and stops sending | `Command::AcceptKey` |
+//! | first use is trusted | most people never compare keys; a change is always an event and stops sending | `Config::trust`, `Command::SetPolicy` |
+//! | messages go out though a device cannot read them | a device that was given away must not stop a conversation; who is left out is told | `Config::partial` |
 //! | sticky until a signed tombstone | else a server could end encryption by dropping adverts | `Command::Forget`, `Command::Leave` |
 //! | PEP access model open | a first message must be possible before a subscription; the content is public keys. A node that is not is configured so | not offered |
 //! | eight fetches at once | five hundred new adverts at a log-in must not hold messages back: servers slow a client down that sends much | constant |

@@ -25,7 +25,13 @@
 //! | authentication of an iq | inside its payload | an iq has one child (RFC 6120) |
 //! | a child is covered with its explicit language | one that came with a language is also compared without | libraries write the inherited one there |
 //! | whole stanza | used where a stanza has more than its children (language, other attributes, text between); else children | smaller |
+//! | the short string over both devices' certificates | over the keys in them | a certificate is renewed with the same keys, and the two sides learn of it at different times: strings would differ without an attack |
+//! | a run is bound to the session | to the one in which the responder agrees, and through a secret exported from it | the request may wait while a new session begins; who is in between does not know the secret |
 //! | short secrets under a long hash: not said | filled up with zeros | HMAC does the same; some libraries refuse short keys |
+//! | a request to send again | it names a time of the asked device's clock, and messages come again in control messages of one session | times rise from message to message, so they tell messages apart on both sides, across sessions |
+//! | recovery at once | after five seconds, from a timer | a message that cannot be read changes nothing but timers, and what was overtaken needs none |
+//! | a repeated message number with other content: an event | the stanza is refused as equivocation, and may be asked for | one event for each stanza |
+//! | recent messages may be kept | they are, by default | most applications keep the same texts anyway, and users lose messages otherwise |
 //! | grease in adverts | that of the record's suite list | the two lists can be compared |
 //!
 //! # In conduct
@@ -46,7 +52,15 @@
 //! | clear text of a sticky account is an event | not when it comes from an archive | what is there may be older than the account's keys |
 //! | fetches: one for each account | eight at once, and those that a message waits for first | servers limit rates: five hundred requests at a log-in would time out |
 //! | keys that cannot be had | a server's silence is not taken for *none*: asked again, more and more rarely | a message to a contact whose server is slow or down for a while would fail |
+//! | nothing goes to a changed key before it is accepted | accepting makes the account sticky | adverts of the key that came before were not believed, so nothing else would; messages would go in clear |
+//! | the application's own policy | a key needs a decision with other means than *first* | it can then be stored and told as any other |
+//! | stanzas that the trust policy stops | fail, and do not wait | the user decides at leisure, and may not want it to go out a week later |
+//! | a device that cannot be sent to with the level needed | left out and told; the stanza fails only if that is all | one old device of a contact would stop everything |
 //! | publication | nodes are configured where the server's defaults do not do: access model, room for a record of each device | one common server keeps one item, another takes no such option with a publication |
+//! | three comparisons of keys an hour | whoever begins them, together | each is one guess for whoever is in between, either way round |
+//! | a comparison that the user has found false | the trust stays as it was | people mishear; the event says what it may mean, and the user decides |
+//! | a file of history is offered once | until it is answered, ever more rarely | a message that is lost would leave the user with a file nobody can open |
+//! | STREAM from the library | the same, over a suite's AEAD of 12 bytes nonce and 16 bytes tag | the library's lengths are fixed when it is compiled; a private suite of other lengths seals no files |
 //! | one session state for handshake and ratchet | the responder's first ratchet key is its signed prekey, the root step lazy | a step is made when something is sent, so no key is made for nothing |
 //! | an offer is the offerer's first thing in each chain | prepared after the root step of that chain | so the epoch of the message is the one before |
 //!
@@ -59,7 +73,7 @@
 //!   *resend request* is read and never sent.
 //! * A command that retires another device. A device that has been retired stops by itself.
 //! * What cannot be read in a session is not asked for again; only a session that lost too much is replaced.
-//! * Linking, verification between people, trust states beyond first use, attestations.
+//! * Linking, attestations.
 //! * Access classes, offers to strangers, puzzles.
 //! * Files, media, the watch for clear-text channels.
 //! * Notes of a step for logs.

@@ -43,6 +43,12 @@
 //! **An active quantum attacker** can forge signatures and Diffie-Hellman legs, and so impersonate. Only
 //! confidentiality is hybrid in this version.
 //!
+//! **Comparing keys.** A short string has 48 bits, and who is in between one try for each run that both users agree to: at
+//! most three an hour with a contact. A secret that can be guessed is guessed in so many tries; ask for one that only the two know,
+//! and nobody can look up. The contact, or who is in between, does not learn the secret, but learns the question. While a
+//! run lasts, up to ten minutes, the store holds a value that a guessed secret can be checked against.
+//! The crate for SPAKE2 does not wipe its copies of that value in memory.
+//!
 //! **Availability.** A server that drops everything cannot be overcome. It shows as messages that wait or are
 //! not acknowledged.
 //!
@@ -54,6 +60,10 @@
 //! a session is new (the flight is large); the suite; message numbers. Padding hides lengths within classes.
 //! Adverts and records are public: devices and their number, their suites, rough times of use. An advert in
 //! a presence, a stranger's too, makes this device ask for the keys, which tells that it is online, and where.
+//!
+//! **A file of history** is the past in one piece. Its key stands in the stores of both devices until it is taken, a week
+//! at most: who steals one of them in that time, and the file, reads it all. A device that is added to the account by
+//! somebody else gets no file unless the user seals one for it.
 //!
 //! **Deniability** ends where something is signed: adverts, certificates, records, lists, each presence where
 //! that is switched on, and the stanzas and items that are to be signed. The key agent can log.
@@ -82,7 +92,7 @@
 //!
 //! # Not in this version
 //!
-//! Rooms; linking of devices by a short string; verification between people; attestations; files and media; access control beyond
+//! Rooms; linking of devices by a short string; attestations; files and media; access control beyond
 //! one-time prekeys. What the engine does not protect passes as it is, and is never presented as protected.
 //!
 //! # Classes of vulnerability, and what avoids them

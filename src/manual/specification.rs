@@ -17,10 +17,14 @@
 //! | [`session`] | the ratchets, associated data, resumption, exporter |
 //! | [`stanza`] | the element on the wire, and what is sealed in it |
 //! | [`canonical`] | authentication without encryption: what is covered of a visible stanza |
+//! | [`verification`] | how two people compare account keys within a session |
 //! | [`conduct`] | convergence, replays, what an implementation may do by itself |
+//! | [`recovery`] | how what could not be read is asked for, and sent again |
 //! | [`bounds`] | every number that limits something, with its reason |
 //! | [`errors`] | what is refused, and as what |
+//! | [`history`] | a sealed file with the past, for a new device |
 //! | [`agent`] | the requests to a key agent; local, needed only to share agents between implementations |
+//! | [`state`] | the records that are stored; local |
 //!
 //! # Roles
 //!
@@ -42,7 +46,11 @@ pub mod discovery;
 pub mod encoding;
 pub mod errors;
 pub mod handshake;
+pub mod history;
 pub mod identity;
+pub mod recovery;
 pub mod session;
 pub mod stanza;
+pub mod state;
 pub mod suites;
+pub mod verification;

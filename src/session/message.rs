@@ -177,7 +177,7 @@ impl Session {
     pub(crate) fn is_another(&self, suite: &Suite, body: &[u8]) -> bool {
         let Ok((header, _, ciphertext)) = Header::decode(suite, body) else { return false };
         let mark = mark(&header, ciphertext);
-        let same = |known: &&Mark| known.ratchet_key == mark.ratchet_key && known.n == mark.n;
+        let same = |known: &&Mark| known.place == mark.place;
         self.marks.iter().find(same).is_some_and(|known| known.ciphertext != mark.ciphertext)
     }
 
@@ -413,11 +413,8 @@ fn runs(runs: impl IntoIterator<Item = (u32, u32, Vec<Secret>)>) -> Vec<SkippedR
 fn mark(header: &Header<'_>, ciphertext: &[u8]) -> Mark {
     let ratchet_key = header.ratchet_key.first_chunk().copied().unwrap_or_default();
     let ciphertext = ciphertext.last_chunk().copied().unwrap_or_default();
-    Mark {
-        ratchet_key: u32::from_be_bytes(ratchet_key),
-        n: header.n,
-        ciphertext: u32::from_be_bytes(ciphertext),
-    }
+    let place = u32::from_be_bytes(ratchet_key).wrapping_add(header.n);
+    Mark { place, ciphertext: u32::from_be_bytes(ciphertext) }
 }
 
 /// What stands for a ratchet key in the index of earlier chains.

@@ -2,12 +2,14 @@
 
 use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize};
 
+use crate::engine::HistoryOffer;
 use crate::error::Reason;
+use crate::history::HistoryEnd;
 use crate::jid::BareJid;
 use crate::short_string::ShortString;
 use crate::step::Consent;
 use crate::trust::{Means, Trust};
-use crate::verify::{RunId, VerificationFault};
+use crate::verify::{Question, RunId, VerificationFault};
 
 /// Something to know.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -16,6 +18,11 @@ pub enum Event {
     /// An available presence without advert from a resource whose device is known: the server may
     /// have taken it out.
     AdvertMissing {
+        /// The account.
+        peer: BareJid,
+    },
+    /// The code that the user has scanned is not of the key known. Either the key or the code is somebody else's.
+    CodeMismatch {
         /// The account.
         peer: BareJid,
     },
@@ -45,6 +52,13 @@ pub enum Event {
         peer: BareJid,
         /// The namespace of that encryption, at most 100 characters of it.
         namespace: String,
+    },
+    /// A device of a known account, or of the own one, is one no more: the account's list says so.
+    DeviceRetired {
+        /// The account.
+        peer: BareJid,
+        /// The device.
+        device: u32,
     },
     /// Messages of this device could not be read, and it has been asked to send them again.
     Recovering {
@@ -96,6 +110,18 @@ pub enum Event {
         /// The digest of the new key.
         digest: [u8; 32],
     },
+    /// The key of a file of history was forgotten.
+    HistoryEnded {
+        /// The name of the file.
+        id: [u8; 16],
+        /// The other device.
+        device: u32,
+        /// Why.
+        why: HistoryEnd,
+    },
+    /// Another device of the own account has sealed a file of history for this one. `Engine::open_history` reads it once
+    /// the application has it.
+    HistoryOffered(HistoryOffer),
     /// This account key is already known under another JID.
     KeyReused {
         /// The account that shows it now.
@@ -115,7 +141,8 @@ pub enum Event {
         /// The account.
         peer: BareJid,
     },
-    /// A new device of a known account, certified by its account key.
+    /// A new device of a known account, certified by its account key; or of the own account, in its list. If the user
+    /// has not added it, somebody has the account key.
     NewDevice {
         /// The account.
         peer: BareJid,
@@ -170,7 +197,7 @@ pub enum Event {
         /// The run.
         run: RunId,
         /// The question, if a secret is to be compared.
-        question: Option<String>,
+        question: Option<Question>,
     },
     /// Both sides have confirmed: the account key is the contact's, and is [verified](Trust::Verified) now.
     VerificationDone {

@@ -233,7 +233,7 @@ impl<R: Record> Table<R> {
         self.stored.iter().filter_map(|(key, record)| Some((key, record.as_ref()?)))
     }
 
-    fn record_key(key: &R::Key) -> RecordKey {
+    pub(crate) fn record_key(key: &R::Key) -> RecordKey {
         let mut bytes = vec![R::KIND];
         key.encode(&mut bytes);
         RecordKey::from_bytes(&bytes)

@@ -122,6 +122,7 @@ impl TryCryptoRng for Seeded<'_> {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verify::tests::hex;
 
     fn secret(byte: u8) -> Secret {
         Secret::from(&[byte; 32][..])
@@ -146,6 +147,18 @@ mod tests {
         assert_ne!(one, other);
         let [one, other] = keys([9, 9], [ids, [b"alice", b"mallory"]]);
         assert_ne!(one, other);
+    }
+
+    /// Computed apart from this code and its crate, with Python's integers.
+    #[test]
+    fn vectors() {
+        let ids: [&[u8]; 2] = [b"alice", b"bob"];
+        let x = start(Side::Initiator, &secret(1), &secret(9), ids).unwrap();
+        let y = start(Side::Responder, &secret(2), &secret(9), ids).unwrap();
+        assert_eq!(hex(&x), "9d1cdde4753b27bda4cb922d8fa20240563904e848f3b6b39181ad93b5c18102");
+        assert_eq!(hex(&y), "ef57c6604a8b7cc2d31e835f3f090e6900bfa4cd871b62a83fbb74a7cff66878");
+        let key = finish(Side::Initiator, &secret(1), &secret(9), ids, &y).ok().unwrap();
+        assert_eq!(hex(key.expose()), "726cf06542ef73a254c50db53c51bbfa0a0cd1ad6538e279580e49cf1052e360");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The secret that two people know, as they type it.
+//! The texts of a comparison: the question, and the secret that two people know, as they type it.
 
 use core::fmt;
 
@@ -47,6 +47,30 @@ impl PartialEq for SharedSecret<'_> {
     }
 }
 
+/// What a contact asks, in its own words: show them as such.
+///
+/// Its `Debug` does not show it, so that logs do not.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Question(String);
+
+impl Question {
+    pub(crate) fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Question(..)")
+    }
+}
+
 /// What stands for the secret in a run: the words themselves are not kept.
 ///
 /// # Errors
@@ -73,6 +97,7 @@ pub(crate) fn prepare(run: RunId, secret: SharedSecret<'_>) -> Result<Secret, Re
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verify::tests::hex;
 
     const RUN: RunId = RunId([7; 16]);
 
@@ -101,9 +126,17 @@ mod tests {
         assert!(!prepare(RUN, SharedSecret::new("x")).ok().unwrap().same(&other));
     }
 
+    /// Computed apart from this code.
+    #[test]
+    fn vector() {
+        let phrase = prepare(RUN, SharedSecret::new("the blue house")).ok().unwrap();
+        assert_eq!(hex(phrase.expose()), "79dda9f684b891bd2eec44e01716a6cdeeec52d8240eddf82fa199cf007f07d7");
+    }
+
     #[test]
     fn it_is_not_printed() {
         assert_eq!(format!("{:?}", SharedSecret::new("the blue house")), "SharedSecret(..)");
+        assert_eq!(format!("{:?}", Question::new("Where?".to_owned())), "Question(..)");
         assert!(SharedSecret::new("a") == SharedSecret::new("a"));
         assert!(SharedSecret::new("a") != SharedSecret::new("b"));
     }

@@ -13,6 +13,7 @@ fn party(byte: u8) -> Party {
 
 /// Changes of one thing in a run.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a change of its own")]
 struct Change {
     purpose: bool,
     secret: bool,
@@ -43,8 +44,8 @@ fn outcome(change: Change) -> (String, Vec<u8>, Vec<u8>) {
     (outcome.string.digits(), first.expose().to_vec(), second.expose().to_vec())
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
 }
 
 /// Computed apart from this code, with Python's `hmac` and `hashlib`.

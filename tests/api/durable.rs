@@ -1,5 +1,10 @@
 //! What is sealed or delivered outlives streams and programs.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use xmpp_e2e::{Effect, Input, Pending};
 use xmpp_e2e_testkit::Device;
 
@@ -100,4 +105,48 @@ fn the_same_stanza_again_is_a_duplicate_also_after_a_restart() {
     world.run();
     assert_eq!(bodies(&world, BOB), ["x"]);
     assert_eq!(count(&world, BOB, |event| matches!(event, Event::Duplicate { .. })), 2);
+}
+
+/// A first message to Bob that cannot be read, whatever of it is altered, uses nothing up: the true one is read after it.
+#[test]
+fn c6_a_first_message_that_cannot_be_read_uses_up_no_prekey() {
+    let mut world = World::pair(20);
+    let held = Rc::new(RefCell::new(Vec::new()));
+    let keeper = Rc::clone(&held);
+    world.server.tamper = Some(Box::new(move |to, stanza| {
+        if to.starts_with(BOB_JID) && stanza.starts_with("<message") {
+            keeper.borrow_mut().push(stanza);
+            return Vec::new();
+        }
+        vec![stanza]
+    }));
+    world.say(ALICE, BOB_JID, "hello");
+    world.run();
+    world.server.tamper = None;
+    let stanza = held.take().remove(0);
+    let (start, rest) = stanza.split_once("0'>").unwrap();
+    let (text, tail) = rest.split_once("</e>").unwrap();
+    let bytes = STANDARD.decode(text).unwrap();
+    // Private prekeys and one-time prekeys.
+    let prekeys = |world: &World| {
+        let (_, records) = content(&world.devices[BOB].store);
+        records.into_iter().filter(|(key, _)| [3, 5].contains(&key[0])).collect::<Vec<_>>()
+    };
+    let before = prekeys(&world);
+    let mut refused = 0;
+    for at in (9..bytes.len()).step_by(40).chain([bytes.len() - 1]) {
+        let mut altered = bytes.clone();
+        altered[at] ^= 1;
+        let altered = format!("{start}0'>{}</e>{tail}", STANDARD.encode(altered));
+        assert!(world.server.inject("bob@example.org/desk", altered));
+        world.run();
+        refused += 1;
+        assert_eq!(count(&world, BOB, |event| matches!(event, Event::Rejected { .. })), refused, "{at}");
+        assert_eq!(bodies(&world, BOB), Vec::<&str>::new(), "{at}");
+        assert!(prekeys(&world) == before, "{at}");
+    }
+    world.server.inject("bob@example.org/desk", stanza);
+    world.run();
+    assert_eq!(bodies(&world, BOB), ["hello"]);
+    assert!(prekeys(&world) != before, "now they are used up");
 }

@@ -9,15 +9,21 @@
 )]
 
 mod accounts;
+mod catch_up;
 mod copies;
+mod coverage;
 mod crowd;
 mod devices;
 mod durable;
+mod foreign;
+mod history_file;
 mod iqs;
 mod loading;
 mod needs;
 mod pep;
 mod presence;
+mod recovery;
+mod restore;
 mod signed_presence;
 mod silence;
 mod steps;

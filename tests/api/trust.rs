@@ -1,8 +1,8 @@
 //! What is decided about keys, and what that allows.
 
 use xmpp_e2e::{
-    Authentication, Command, Contact, Error, Means, Misuse, Outlook, SendError, Subscription, Trust,
-    TrustPolicy,
+    Authentication, BareJid, Command, Contact, Error, Fingerprint, Means, Misuse, Outlook, SendError,
+    Subscription, Trust, TrustPolicy,
 };
 use xmpp_e2e_testkit::device::{End, Job};
 
@@ -287,4 +287,175 @@ fn c12_a_delivery_says_how_far_its_sender_was_trusted_when_it_came() {
     world.devices[ALICE].restore();
     world.with(ALICE, |device, server, env| device.step(server, env, Job::Tick));
     assert_eq!(trusts(&world), expected);
+}
+
+/// Bob's fingerprint as he shows it.
+fn code(world: &World, device: usize) -> Fingerprint {
+    let shown = world.devices[device].engine().fingerprint().uri();
+    Fingerprint::parse_uri(&shown).unwrap()
+}
+
+fn scan(world: &mut World, code: Fingerprint) {
+    command(world, ALICE, Command::Scanned(Box::leak(Box::new(code))));
+}
+
+#[test]
+fn c12_a_scanned_code_verifies_the_key_that_is_known() {
+    let mut world = talking(10);
+    let shown = code(&world, BOB);
+    assert_eq!(bob(&world).fingerprint(), Some(shown.clone()));
+    assert!(shown.matches(&bob(&world).fingerprint().unwrap().words()));
+    scan(&mut world, shown);
+    assert_eq!((bob(&world).decision.trust, bob(&world).decision.means), (Trust::Verified, Means::Code));
+    let told = |event: &Event| matches!(event, Event::TrustChanged { trust: Trust::Verified, .. });
+    assert_eq!(count(&world, ALICE, told), 1);
+    // That of another device of one's own says nothing new.
+    let own = code(&world, ALICE);
+    scan(&mut world, own);
+    assert_eq!(count(&world, ALICE, |event| matches!(event, Event::CodeMismatch { .. })), 0);
+}
+
+#[test]
+fn c12_a_code_of_another_key_is_an_alarm_and_changes_nothing() {
+    let mut world = talking(11);
+    let before = bob(&world);
+    for (n, jid) in [BOB_JID, ALICE_JID].into_iter().enumerate() {
+        scan(&mut world, Fingerprint::new(BareJid::parse(jid).unwrap(), [1; 32]));
+        let told = |event: &Event| matches!(event, Event::CodeMismatch { peer } if peer.as_str() == jid);
+        assert_eq!((count(&world, ALICE, told), bob(&world) == before), (1, true), "{n}");
+    }
+    assert!(matches!(say(&mut world, "x")[..], [End::Sent(_)]));
+}
+
+#[test]
+fn c12_a_code_that_shows_the_changed_key_accepts_and_verifies_it() {
+    let mut world = talking(12);
+    policy(&mut world, TrustPolicy::FirstUseUntilVerified);
+    decide(&mut world, Trust::Verified, Means::Fingerprint);
+    let digest = new_key(&mut world);
+    let shown = code(&world, BOB);
+    assert_eq!(bob(&world).changed_fingerprint(), Some(shown.clone()));
+    scan(&mut world, shown);
+    let contact = bob(&world);
+    assert_eq!((contact.account_key, contact.changed_key), (Some(digest), None));
+    assert_eq!((contact.decision.trust, contact.decision.means), (Trust::Verified, Means::Code));
+    assert!(matches!(say(&mut world, "x")[..], [End::Sent(_)]));
+    assert_eq!(bodies(&world, BOB), ["x"]);
+}
+
+/// Alice and Bob before they have seen anything of each other; Alice has scanned `code`, or Bob's.
+fn scanned_first(seed: u64, code_of: Option<[u8; 32]>) -> World {
+    let mut world = World::new(seed);
+    world.add("alice@example.com/phone");
+    world.add("bob@example.org/desk");
+    world.server.befriend(ALICE_JID, BOB_JID);
+    world.connect(ALICE);
+    world.run();
+    let shown = match code_of {
+        Some(key) => Fingerprint::new(BareJid::parse(BOB_JID).unwrap(), key),
+        None => code(&world, BOB),
+    };
+    scan(&mut world, shown);
+    world
+}
+
+#[test]
+fn c12_a_code_scanned_before_the_first_key_verifies_it_when_it_comes() {
+    let mut world = scanned_first(13, None);
+    assert_eq!(outlook(&world), Outlook::EncryptedLater);
+    // The first message does not go out in clear, although Bob has not shown that he encrypts.
+    let token = world.say(ALICE, BOB_JID, "wait for me");
+    world.run();
+    assert!(sent(&world, ALICE, "wait for me").is_empty());
+    world.devices[ALICE].restore();
+    world.connect(ALICE);
+    world.connect(BOB);
+    world.run();
+    assert_eq!((bob(&world).decision.trust, bob(&world).decision.means), (Trust::Verified, Means::Code));
+    assert_eq!(count(&world, ALICE, |event| matches!(event, Event::KeyChanged { .. })), 0);
+    world.advance(std::time::Duration::from_hours(2));
+    assert!(!matches!(ends(&world, ALICE, token)[..], [End::Pass]));
+    let end = say(&mut world, "y");
+    assert!(matches!(end[..], [End::Sent(_)]), "{end:?}");
+    assert_eq!(bodies(&world, BOB).last(), Some(&"y"));
+}
+
+#[test]
+fn c12_a_first_key_that_is_not_the_scanned_one_is_a_changed_key() {
+    let mut world = scanned_first(14, Some([1; 32]));
+    world.connect(BOB);
+    world.run();
+    let digest = bob(&world).changed_key.expect("another key");
+    assert_eq!((bob(&world).account_key, bob(&world).decision.trust), (None, Trust::Unknown));
+    assert_eq!(count(&world, ALICE, |event| matches!(event, Event::KeyChanged { .. })), 1);
+    assert_eq!(outlook(&world), Outlook::Refused(SendError::KeyChanged));
+    assert_eq!(say(&mut world, "x"), [End::Failed(SendError::KeyChanged)]);
+    // It was an old code.
+    command(&mut world, ALICE, Command::AcceptKey { jid: BOB_JID, digest });
+    assert_eq!((bob(&world).account_key, bob(&world).decision.means), (Some(digest), Means::Accepted));
+    let end = say(&mut world, "x");
+    assert!(matches!(end[..], [End::Sent(_)]), "{end:?}");
+}
+
+#[test]
+fn scanned_codes_are_kept_for_so_many_accounts() {
+    let mut world = talking(15);
+    for n in 0..300 {
+        let jid = BareJid::parse(&format!("c{n}@example.net")).unwrap();
+        scan(&mut world, Fingerprint::new(jid, [1; 32]));
+        world.now = world.now.after(std::time::Duration::from_secs(1));
+    }
+    let engine = world.devices[ALICE].engine();
+    let later = |n: usize| {
+        engine.outlook(&format!("c{n}@example.net"), &Need::Policy).unwrap() == Outlook::EncryptedLater
+    };
+    let kept: Vec<usize> = (0..300).filter(|n| later(*n)).collect();
+    assert_eq!(kept, (44..300).collect::<Vec<_>>());
+}
+
+#[test]
+fn c12_a_key_of_the_own_account_under_another_jid_is_told() {
+    let mut world = talking(16);
+    let agent = world.devices[ALICE].agent.for_new_device(&mut world.rng);
+    world.devices.push(Device::with_agent("mallory@example.net/x", agent));
+    world.server.register("mallory@example.net");
+    world.server.befriend("mallory@example.net", ALICE_JID);
+    world.connect(2);
+    world.run();
+    let told = |event: &Event| matches!(event, Event::KeyReused { known, .. } if known.as_str() == ALICE_JID);
+    assert_eq!(count(&world, ALICE, told), 1);
+}
+
+#[test]
+fn c12_a_changed_key_that_is_somebody_elses_is_told() {
+    let mut world = talking(17);
+    let carol = world.add("carol@example.net/home");
+    world.server.befriend("carol@example.net", ALICE_JID);
+    world.connect(carol);
+    world.run();
+    let agent = world.devices[carol].agent.for_new_device(&mut world.rng);
+    world.disconnect(BOB);
+    world.devices[BOB] = Device::with_agent("bob@example.org/desk", agent);
+    world.connect(BOB);
+    world.run();
+    let events = &world.devices[ALICE].record.events;
+    let place = |which: fn(&Event) -> bool| events.iter().position(which);
+    let changed = place(|event| matches!(event, Event::KeyChanged { .. })).expect("told");
+    let known = |event: &Event| matches!(event, Event::KeyReused { known, .. } if known.as_str() == "carol@example.net");
+    assert_eq!(place(known), Some(changed + 1));
+}
+
+#[test]
+fn c12_a_new_device_of_the_own_account_is_told_once() {
+    let mut world = talking(18);
+    let tablet = world.add("alice@example.com/tablet");
+    world.connect(tablet);
+    world.run();
+    world.advance(std::time::Duration::from_hours(24));
+    let told = |device| {
+        let which =
+            |event: &Event| matches!(event, Event::NewDevice { peer, .. } if peer.as_str() == ALICE_JID);
+        count(&world, device, which)
+    };
+    assert_eq!((told(ALICE), told(tablet)), (1, 0));
 }

@@ -3,7 +3,8 @@
 mod keys;
 
 use xmpp_e2e_client::xmpp_e2e::{
-    BareJid, Coverage, Event, Fingerprint, Outlook, PublishFault, Reason, SendError, Unreadable, Waiting,
+    BareJid, Coverage, Event, Fingerprint, HistoryEnd, Outlook, PublishFault, Reason, SendError, Trust, Unreadable,
+    Waiting,
 };
 use xmpp_e2e_sqlite::Error as StoreError;
 
@@ -52,12 +53,48 @@ pub fn security(event: &Event) -> Said {
             Some(peer),
             "A program of {} that encrypts came online without its sign that it does. The server may have taken it out. Messages stay encrypted.",
         ),
+        Event::CodeMismatch { peer } => say(
+            Warning,
+            "wrong-code",
+            Some(peer),
+            "The code is not of the key that {} has here. Either the code or the key is somebody else's. Send nothing that matters before you know which.",
+        ),
+        Event::DeviceRetired { peer, device } => say(
+            Info,
+            "device-gone",
+            Some(peer),
+            &format!("Device {device} of {{}} has been shut out. Nothing is encrypted for it any more."),
+        ),
         Event::ClearText { peer, .. } => say(Warning, "clear-text", Some(peer), CLEAR_TEXT),
         Event::Unverified { peer, .. } => say(
             Warning,
             "unverified",
             Some(peer),
             "The message that follows says that {} has signed it, which cannot be checked here. Anybody on the way can have written it.",
+        ),
+        Event::Cloned => say(
+            Warning,
+            "copied",
+            None,
+            "A copy of this device runs too, or its data was put back from a backup. If you know of neither, somebody may have taken its keys: shut this device out from another one, and set it up anew.",
+        ),
+        Event::Foreign { peer, .. } => say(
+            Note,
+            "other-encryption",
+            Some(peer),
+            "The message that follows came from {} under another encryption. What can be read of it may be anybody's.",
+        ),
+        Event::Recovering { peer, .. } => say(
+            Info,
+            "asked-again",
+            Some(peer),
+            "Messages of {} could not be read. They have been asked for again.",
+        ),
+        Event::Resent { peer, count, .. } => say(
+            Info,
+            "sent-again",
+            Some(peer),
+            &format!("A device of {{}} could not read {count} messages. They were sent to it again."),
         ),
         Event::Duplicate { peer, .. } => {
             say(Note, "duplicate", Some(peer), "A message of {} came a second time and was left out.")
@@ -139,6 +176,13 @@ pub fn security(event: &Event) -> Said {
             Some(peer),
             "The server does not give out the newest list of the devices of {}. A device that was lost or stolen may still be on the list known here.",
         ),
+        Event::HistoryEnded { why, .. } => say(Info, "history-ended", None, history(*why)),
+        Event::HistoryOffered(_) => say(
+            Info,
+            "history-offered",
+            None,
+            "Another device of this account has made a file with the past messages for this one.",
+        ),
         Event::Retired => say(
             Warning,
             "retired",
@@ -154,19 +198,46 @@ pub fn security(event: &Event) -> Said {
         Event::AgentFailed => {
             say(Warning, "no-keys", None, "The program that keeps the own keys did not answer.")
         }
-        Event::Rejected { peer, reason } => rejected(peer.as_ref(), *reason),
+        Event::TrustChanged { peer, trust, .. } => say(
+            Info,
+            "trust",
+            Some(peer),
+            match trust {
+                Trust::Verified => "The key of {} is verified.",
+                Trust::Distrusted => "The key of {} is not to be used. Nothing is sent to {} any more.",
+                _ => "The key of {} is used without having been verified.",
+            },
+        ),
+        Event::Rejected { peer, reason, recoverable, .. } => rejected(peer.as_ref(), *reason, *recoverable),
         _ => keys::compared(event).unwrap_or_else(|| {
             say(Note, "other", None, "Something happened that this program has no words for.")
         }),
     }
 }
 
+fn history(why: HistoryEnd) -> &'static str {
+    match why {
+        HistoryEnd::Taken => "The other device has read the file with the past messages.",
+        HistoryEnd::Dropped => "The other device does not want the file with the past messages any more.",
+        HistoryEnd::Expired => "Nobody has read the file with the past messages in time. Make a new one.",
+        HistoryEnd::Replaced => {
+            "There are newer files with the past messages. The oldest cannot be read any more."
+        }
+        _ => "The file with the past messages cannot be read any more.",
+    }
+}
+
 /// Of whoever encrypts, and has written without.
 const CLEAR_TEXT: &str = "The message that follows came from {} in clear, although {} encrypts. Anybody on the way can have written it. /encrypt off lets you answer in clear.";
 
-fn rejected(peer: Option<&BareJid>, reason: Reason) -> Said {
+fn rejected(peer: Option<&BareJid>, reason: Reason, recoverable: bool) -> Said {
     let name = peer.map_or("somebody", BareJid::as_str);
     let (level, kind, sentence) = match reason {
+        _ if recoverable => (
+            Level::Info,
+            "unreadable",
+            format!("A message of {name} cannot be read here. It will be asked for again."),
+        ),
         Reason::Unreadable(Unreadable::NoSession | Unreadable::NoPrekey) => (
             Level::Info,
             "unreadable",
@@ -243,7 +314,11 @@ pub fn failed(why: SendError) -> (&'static str, &'static str) {
         SendError::Agent => ("agent", "The program that keeps the own keys refused."),
         SendError::Bounced => ("returned", "The message came back: the other side did not take it."),
         SendError::Cancelled => ("cancelled", "The message was taken back."),
+        SendError::Distrusted => ("distrusted", "You have said that the contact's key is not to be used."),
         SendError::Full => ("full", "Too many messages are on their way. Try again when some have arrived."),
+        SendError::Incomplete => {
+            ("incomplete", "Not all devices could have read the message, so it was not sent.")
+        }
         SendError::KeyChanged => (
             "key-changed",
             "The contact's key is another now. Compare it (/who), then /accept-key or /reject-key.",
@@ -254,6 +329,10 @@ pub fn failed(why: SendError) -> (&'static str, &'static str) {
         SendError::NotForRooms => ("room", "Messages to rooms cannot be encrypted."),
         SendError::NotProtectable => ("kind", "This kind of message cannot be encrypted."),
         SendError::TooLarge => ("too-large", "The message is too long."),
+        SendError::Untrusted => (
+            "untrusted",
+            "The contact's key has not been verified, as you want it to be. Compare fingerprints first.",
+        ),
         _ => ("other", "The message was not sent."),
     }
 }

@@ -49,10 +49,12 @@ pub(crate) struct Trouble {
     /// Whether something is missing that has not been asked for with success.
     #[tls_codec(with = "crate::wire::flag")]
     pub(crate) open: bool,
-    /// The time that the last message read before had said, in milliseconds.
+    /// The time that the last message read before the first trouble had said, in milliseconds.
     pub(crate) since: u64,
     /// The times that messages have said that were read from then on, in milliseconds.
     pub(crate) read: Vec<u64>,
+    /// The time that the last message read before the last trouble had said, in milliseconds.
+    pub(crate) from: u64,
     /// When a new session is opened to ask, in milliseconds.
     pub(crate) due: Option<u64>,
     /// When was last asked, in milliseconds, in which session, and how often within the hour.
@@ -66,6 +68,13 @@ pub(crate) struct Trouble {
     pub(crate) answered: u8,
     #[tls_codec(with = "crate::wire::time")]
     pub(crate) forget_at: Timestamp,
+}
+
+impl Trouble {
+    /// Whether anything could not be read; else it only says what was sent again.
+    pub(crate) fn is_of_reading(&self) -> bool {
+        self.open || self.asked_at != 0
+    }
 }
 
 record!(Trouble, 24, (BareJid, u32), |trouble| Some(

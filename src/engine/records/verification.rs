@@ -15,7 +15,7 @@ use crate::store::table::Record;
 use crate::verify::{Method, RUN_ID_LEN};
 use crate::wire::{self, Bytes, Undecodable};
 
-/// In this time runs are counted: who guesses has [`MAX_RUNS`](crate::engine::verify) tries in it.
+/// In this time runs are counted: who guesses has three tries in it.
 pub(crate) const RUN_WINDOW: Duration = Duration::from_hours(1);
 
 /// The comparisons with one contact: the one under way, and how many there were.

@@ -9,7 +9,7 @@ use crate::identity::Digest;
 use crate::jid::BareJid;
 use crate::secret::Secret;
 use crate::stanza::AnswerTag;
-use crate::step::{Form, Via};
+use crate::step::{Form, NotCovered, Via};
 use crate::store::table::Record;
 use crate::trust::Trust;
 use crate::wire::{self, Bytes, Undecodable};
@@ -27,7 +27,7 @@ pub(crate) struct OutboxItem {
     pub(crate) stanza: String,
     pub(crate) devices: Vec<u32>,
     pub(crate) own_devices: Vec<u32>,
-    pub(crate) missing: Vec<u32>,
+    pub(crate) missing: Vec<NotCovered>,
     pub(crate) resources_without: u16,
     #[tls_codec(with = "crate::wire::flag")]
     pub(crate) clear: bool,
@@ -159,6 +159,10 @@ pub(crate) enum Query {
     Keys = 3,
     /// A step of the publication of one's own.
     Publication = 4,
+    /// That the account has left.
+    Tombstone = 5,
+    /// The item of the own record is taken back; whether it could be changes nothing.
+    Retraction = 6,
 }
 
 /// An outstanding request to the key agent.

@@ -38,7 +38,12 @@ impl Draft<'_> {
         let step = match step {
             Step::Request => return self.run_asked(key, id, None),
             Step::Question(text, element) => return self.run_asked(key, id, Some((text, element))),
-            other => other,
+            step @ (Step::Accept(_)
+            | Step::Contribution(_)
+            | Step::Reveal(_)
+            | Step::Confirm(_)
+            | Step::Answer(..)
+            | Step::Abort(_)) => step,
         };
         match run.filter(|run| run.id() == id) {
             // Only the device that was asked, or that asked, can go on with it.

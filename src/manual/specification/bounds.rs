@@ -24,6 +24,7 @@
 //! | application name of a key | 255 bytes | as in SSHSIG |
 //! | sealed payload of a flight | 8,192 bytes | a certificate, lists, extensions |
 //! | header fields | 4,096 bytes | an offer, an answer, and as much again |
+//! | question of a comparison, and its answer | 1,024 bytes | some lines |
 //! | message numbers | 2^30 - 1 | they keep to four bytes |
 //! | recipients of a stanza | 64 | all devices of two accounts |
 //! | covered children of a stanza | 64 | clients send up to a dozen; the digests have 2 KiB |
@@ -31,6 +32,8 @@
 //! | content, padded | 184,320 bytes | in base64 it leaves 16 KiB of a stanza |
 //! | stanza | 262,144 bytes | what the common servers take |
 //! | skipped keys for one message | 1,000 | a third of a millisecond of work; more than a server drops |
+//! | chunk of a file of history | 65,536 bytes | little to hold in memory, much for one tag |
+//! | message about a file of history | 512 bytes, its name 255 | a name as file systems have it |
 //! | clock tolerance | 1 day | time zones make up to 14 hours |
 //! | advert's life | 7 days, 8 taken | a stolen one could be shown for ever |
 //!
@@ -63,6 +66,8 @@
 //! | one-time prekeys ready | 8 of each algorithm | a few contacts at once; made anew in the background |
 //! | one-time prekeys out | 400, of these 16 to one account | nobody can drain them |
 //! | step of a handshake counter | 2^32 | a counter at its end could not be passed |
+//! | comparisons of keys with a contact | 1 at a time, 3 an hour, 10 minutes each | one is one guess for whoever is in between; time to make a call |
+//! | refusals of them to a contact | 6 an hour | its program has understood by then |
 //! | fetches under way | 8, and 4 more for what a message waits for | servers read 3 to 10 KB a second from a client; a message behind so many waits half a second |
 //! | accounts remembered | 10,000 | more than any roster has |
 //! | signed statements told apart | 1,024 below the highest of a device | archives are read out of order; 128 bytes |
@@ -76,7 +81,21 @@
 //! | stanzas delivered and not taken | 10,000 | an application that takes none is broken; then each input fails as misuse |
 //! | names told of children that are not covered | 16 | enough to find who adds them |
 //! | acknowledged ids kept | 64 to 128 | so that an error finds its token |
+//! | past decisions about the keys of a contact | 16 | a key every few months, each decided about twice |
+//! | codes scanned of accounts that have shown no key | 256 | who scans a room full of people has fewer; the oldest goes |
+//! | URI of a code | 9,469 bytes | a JID with every byte escaped |
+//! | decisions about keys in a file of history | 31 MB | one about each of the accounts remembered |
+//! | files of history with one device | 4 either way | one is needed; failed attempts must not stand in its way |
 //! | prekeys in a request to the agent | 128 | a store that ran empty |
+//! | messages kept to be sent again | 100 for a contact, 1 MiB in all, 7 days; configurable | more than is written before somebody notices |
+//! | messages sent again at one request | 100, the newest | the same |
+//! | times remembered of messages read since one could not be | 200 | twice as many |
+//! | requests for one device, and answers to it, within an hour | 3 | handshakes may cross twice |
+//! | attempts of which nothing came | 4, each twice as long after the one before | no loop |
+//! | read chains remembered in a session | 64 | a page of an archive |
+//! | read messages of which another would be noticed | 8 | what two copies write in a minute |
+//! | chains with skipped keys while an archive is read | 256 | a session record stays under 32 KiB |
+//! | characters of another encryption's namespace | 100 | the known ones have a third of it |
 //!
 //! # Times
 //!
@@ -104,4 +123,11 @@
 //! | an iq or a presence waits for keys | 1 minute | who asked has given up by then |
 //! | an iq or a presence on its way | 1 day | it belongs to a stream |
 //! | a signed statement | 30 days | what lies in an offline store is read by then |
+//! | a file of history waits to be taken | 7 days | a new device is set up within days |
+//! | an offer of it without answer sent again | after 1 hour, doubled each time up to 1 day | what carries it can be lost |
 //! | a handshake because of misunderstanding | hourly for a device | no loop |
+//! | a handshake because of something unreadable | 5 seconds later, hourly for a device | what was overtaken comes first |
+//! | what could not be read forgotten | 8 days | nobody keeps it longer by default |
+//! | archives asked for after a restore | 7 days | the same |
+//! | catching up | 24 hours with a stream, 7 days in all | reading an archive takes minutes |
+//! | a copy of this device acted upon | daily | two copies would start anew without end |

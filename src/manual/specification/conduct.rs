@@ -7,10 +7,20 @@
 //! is used, until the user accepts it by its digest. Then the old key's devices, sessions and list go. The same
 //! account key under another JID raises an event.
 //!
+//! If the user has scanned the account's code before any key of it was seen, only the key of the code is taken as the
+//! first, as verified; another raises the event of a changed key, and no message goes out in clear meanwhile.
+//!
+//! Whether a key is sealed to is decided by the user's policy at the moment of sealing. To an account whose key the user
+//! distrusts nothing is sealed, and none of the messages of *Answers and own initiative* is sent; it counts there as one
+//! that may not see one's presence. What it sends is read all the same.
+//!
+//! A device that a newer list retires or leaves out, and in the list of the own account one that was not there before,
+//! raise an event.
+//!
 //! # Sticky
 //!
-//! An account is sticky once an advert of it has been verified through its record, or a handshake of it
-//! accepted. It stays so until a tombstone signed by its account key, or the user's explicit command. From then
+//! An account is sticky once an advert of it has been verified through its record, a handshake of it
+//! accepted, or a key of it accepted or verified by the user. It stays so until a tombstone signed by its account key, or the user's explicit command. From then
 //! on, under the default policy,
 //!
 //! * a message to it is sent encrypted, waits or fails, and never goes out in clear,
@@ -34,6 +44,8 @@
 //! sent. Both sides then take the session with the smaller id. Otherwise the later handshake has the higher
 //! counter. Both sides apply this one rule when a session is made, so they come to the same, in whatever order
 //! the stanzas arrive.
+//!
+//! A request to send again ([`recovery`](super::recovery)) makes the session that it comes in the live one.
 //!
 //! Besides the live session, up to three older ones are kept for a device; those over a month old go when a new
 //! one comes. A flight that is accepted ends a handshake of one's own with that device that is still waiting
@@ -62,6 +74,8 @@
 //! |---|---|---|
 //! | an empty message | after a first flight was accepted | accounts that may see one's presence, own account |
 //! | an empty message | heartbeat | the same |
+//! | a question for what could not be read, in a new session | [`recovery`](super::recovery) | the same, not distrusted; once an hour for a device |
+//! | messages once more | that question | the same |
 //! | a handshake of one's own with an empty message | a flight named an unknown resumption secret | the same; once an hour for a device |
 //! | keys | a request | as above; to others the iq is the application's to answer |
 //! | requests for keys | an unverified advert, something to send | the account, of a few accounts at once |
@@ -74,9 +88,22 @@
 //! A device whose state was restored from a backup must not seal with it. It drops all own prekeys, published
 //! and one-time, and the list of accepted flights; it abandons its sending sessions; it makes a new certificate, record and
 //! advert with numbers past all that it can have used, as are its prekey ids; it opens new handshakes, which
-//! name the resumption secrets that it still has. The peer sees that they are old.
+//! name the resumption secrets that it still has. The peer sees that they are old. What came since the backup is asked for
+//! as [`recovery`](super::recovery) says.
+//!
+//! The same is done, at most once a day, by a device to which a record or an advert comes that its own signing key has
+//! signed and that it has not made: one with a higher sequence than its own, or with the same and other bytes. Its state
+//! is an old one, or a copy of it runs elsewhere. An advert of its own that is not newer proves nothing: its server may
+//! not have closed a former stream.
+//!
+//! # Other encryption, and rooms
+//!
+//! A message (not of a room) that names another namespace by XEP-0380, has the element of OMEMO, OX or XEP-0027, or a
+//! body that begins with `?OTR`, is *foreign*: no clear text, which would be an alarm, and not protected. Rooms
+//! (`groupchat`, the presence of occupants) are nobody: no key is theirs, and nothing of them is an alarm.
 //!
 //! # Leaving
 //!
 //! A device that leaves for the whole account has a tombstone signed, publishes it, takes back its record and
-//! deletes everything else. A peer that sees the tombstone stops being bound to encrypt, and an event says so.
+//! deletes everything else but the tombstone, which it publishes again on each new stream until the server has taken it. A
+//! peer that sees the tombstone stops being bound to encrypt, and an event says so.

@@ -116,6 +116,7 @@
 //! | `exported` | exporter secret | `opaque label<V> ‖ opaque context<V>` | as asked |
 //! | `payload key`, `payload nonce` | content key | empty | key, nonce of the AEAD |
 //! | `payload commitment` | content key | empty | 32 |
+//! | `history key`, `history nonce` | key of a file | see [`history`](super::history) | key of the AEAD, 7 |
 //!
 //! In the first row the salt of `HKDF-Extract` is the label text itself, without prefix. `resumption` is used twice:
 //! with the output of an extraction as secret, and with `ck`; the lengths in the info differ as well where `Nh` is

@@ -30,13 +30,13 @@
 //! |---|---|
 //! | bad key | not canonical, of small order, of wrong length; signing key equal to the account key; all-zero agreement |
 //! | expired or not yet valid | certificate, record or advert, a day of tolerance given |
-//! | equivocation | another KEM key or answer for one epoch; same number with other content in certificate, list, record, advert |
+//! | equivocation | another KEM key or answer for one epoch; same number with other content in certificate, list, record, advert; a file of history of a known name |
 //! | out of turn | a field or `pn` that the session's state does not allow |
 //! | retired device | the list does not hold it as live |
 //! | rolled back | an older serial, version or sequence; a list that takes something back |
 //! | too many skipped | more than 1,000 |
 //! | wrong suite | not what negotiation gives, not offered, or unknown |
-//! | wrong subject | another account, device, account key or record than it must be; an answer from the wrong address; a message to another account |
+//! | wrong subject | another account, device, account key or record than it must be; an answer from the wrong address; a message to another account; a message about a file of history from no device of the own account |
 //! | too much at once | more waiting than one peer may cause |
 //!
 //! # It cannot be read here

@@ -163,3 +163,33 @@
 //! To verify a statement: take the device's certificate; compare its JID with the account that the stanza is of, and its
 //! device with the statement's; verify the signature; check the certificate's time. The times of the statement are
 //! checked apart, with a day of tolerance: what an archive gives may have expired.
+//!
+//! # Fingerprint
+//!
+//! What people compare names an account key of one bare JID. The same key under another JID has another fingerprint.
+//!
+//! ```text
+//! struct {
+//!     opaque label<V> = "xmpp-e2e 0 fingerprint";
+//!     opaque jid<V>;                    the bare JID, prepared
+//!     opaque account_key_digest[32];
+//! } Fingerprint;
+//! F = SHA-256(Fingerprint), as a big-endian integer
+//! ```
+//!
+//! * *Digits*: 12 groups of 5. The first is F mod 100,000, the second (F div 100,000) mod 100,000, and so on; each with
+//!   leading zeros. They hold 199 bits.
+//! * *Words*: 15 of the English list of BIP-39, numbered from 0 to 2,047. The first is F mod 2,048, the second
+//!   (F div 2,048) mod 2,048, and so on. They hold 165 bits.
+//! * *Code*: a URI of RFC 5122, `xmpp:JID?e2e-verify;key=DIGEST`. In the JID all bytes but ASCII letters, digits and
+//!   `-._~:[]` of local part and domain are percent-encoded. DIGEST is the digest of the account key itself in
+//!   base64url (RFC 4648, section 5) without padding, unused bits zero. Other parameters and a fragment are ignored; an
+//!   authority behind `//`, a resource, and a second `key` make it another URI, which is refused.
+//!
+//! For `alice@example.org` and the digest `00 01 … 1f`:
+//!
+//! ```text
+//! 73240 18305 91510 18665 22529 11868 96397 53194 62661 56040 69049 49669
+//! novel bless casual element try old time hunt muffin clever diary practice stage crew cigar
+//! xmpp:alice@example.org?e2e-verify;key=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8
+//! ```

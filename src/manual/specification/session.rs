@@ -40,7 +40,11 @@
 //!    sent becomes the `pn` of the next own chain.
 //!
 //! Everything is done on a copy. If the message does not open, nothing has changed. In case 3 a message whose ratchet
-//! key is one of the last four receiving chains' is a duplicate and not a forgery.
+//! key is one of the last 64 receiving chains' is a duplicate and not a forgery.
+//!
+//! Of the last eight messages read the last four bytes are remembered. A duplicate with others is refused as equivocation:
+//! two have sealed with one state, or somebody wants it to look so. It changes nothing but may lead to
+//! [`recovery`](super::recovery).
 //!
 //! # Header
 //!
@@ -90,7 +94,8 @@
 //!
 //! A message may skip at most 1,000 keys, those of the old and of the new chain counted together. The store has
 //! at most 2,000 of a session; the oldest go first. A key is deleted when it is used, when more than five later
-//! receiving chains have begun, and is not used after 30 days.
+//! receiving chains have begun, and is not used after 30 days. While an archive is read the last two do not
+//! apply, for at most 256 earlier chains; nor are prekeys then deleted for their age.
 //!
 //! # KEM ratchet
 //!

@@ -1,5 +1,7 @@
 use super::*;
-use xmpp_e2e_client::xmpp_e2e::{LinkFault, Malformed, Misbehaviour, RunId, VerificationFault};
+use xmpp_e2e_client::xmpp_e2e::{
+    LinkFault, Malformed, Means, Misbehaviour, NotCovered, RunId, Uncovered, VerificationFault,
+};
 
 /// Words that nobody needs to know who wants to talk to somebody.
 const JARGON: [&str; 14] = [
@@ -40,6 +42,10 @@ fn events() -> Vec<Event> {
         Event::Superseded { peer: p(), device },
         Event::KeyChanged { peer: p(), digest },
         Event::KeyReused { peer: p(), known },
+        Event::CodeMismatch { peer: p() },
+        Event::DeviceRetired { peer: p(), device: 7 },
+        Event::TrustChanged { peer: p(), trust: Trust::Verified, means: Means::Code },
+        Event::TrustChanged { peer: p(), trust: Trust::Distrusted, means: Means::User },
         Event::Encrypts { peer: p(), digest },
         Event::Left { peer: p() },
         Event::NewDevice { peer: p(), device },
@@ -58,6 +64,8 @@ fn events() -> Vec<Event> {
         PublishFault::NoAnswer,
     ];
     all.extend(faults.map(|why| Event::PublishFailed { why }));
+    let ends = [HistoryEnd::Dropped, HistoryEnd::Expired, HistoryEnd::Replaced, HistoryEnd::Taken];
+    all.extend(ends.map(|why| Event::HistoryEnded { id: [1; 16], device, why }));
     let unreadable = [
         Unreadable::Bounced,
         Unreadable::NotForThisDevice,
@@ -73,9 +81,15 @@ fn events() -> Vec<Event> {
         Reason::Misbehaved(Misbehaviour::RolledBack),
     ]);
     for reason in reasons {
-        all.push(Event::Rejected { peer: Some(p()), reason });
-        all.push(Event::Rejected { peer: None, reason });
+        for recoverable in [false, true] {
+            all.push(Event::Rejected { peer: Some(p()), device: Some(7), reason, recoverable });
+            all.push(Event::Rejected { peer: None, device: None, reason, recoverable });
+        }
     }
+    all.push(Event::Cloned);
+    all.push(Event::Foreign { peer: p(), namespace: "urn:xmpp:omemo:2".to_owned() });
+    all.push(Event::Recovering { peer: p(), device: 7 });
+    all.push(Event::Resent { peer: p(), device: 7, count: 3 });
     all
 }
 
@@ -98,7 +112,11 @@ fn what_nobody_can_act_on_is_no_warning() {
     let peer = BareJid::parse("juliet@example.com").unwrap();
     assert_eq!(security(&Event::Duplicate { peer: peer.clone(), device: 1 }).level, Level::Note);
     let reason = Reason::Unreadable(Unreadable::NotForThisDevice);
-    assert_eq!(security(&Event::Rejected { peer: Some(peer.clone()), reason }).level, Level::Note);
+    assert_eq!(
+        security(&Event::Rejected { peer: Some(peer.clone()), device: None, reason, recoverable: false })
+            .level,
+        Level::Note
+    );
     assert_eq!(security(&Event::KeyChanged { peer, digest: [0; 32] }).level, Level::Warning);
 }
 
@@ -107,6 +125,9 @@ fn every_fate_has_a_word_and_a_sentence() {
     let waits = [Waiting::Agent, Waiting::Connection, Waiting::Keys, Waiting::Publication];
     let failures = [
         SendError::Agent,
+        SendError::Distrusted,
+        SendError::Incomplete,
+        SendError::Untrusted,
         SendError::Bounced,
         SendError::Cancelled,
         SendError::Full,
@@ -137,7 +158,7 @@ fn coverage_says_who_sees_nothing() {
     assert_eq!(coverage(&all), "encrypted for 1 device");
     all.devices = vec![1, 2];
     all.own_devices = vec![3];
-    all.missing = vec![4, 5];
+    all.missing = [4, 5].map(|device| NotCovered::new(device, false, Uncovered::NoRecord)).to_vec();
     all.resources_without = 1;
     let words = coverage(&all);
     check(&words);
