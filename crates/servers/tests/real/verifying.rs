@@ -137,7 +137,7 @@ fn by_question(pair: &mut Pair) {
 
 fn by_code(pair: &mut Pair) {
     let Pair { alice, bob, .. } = pair;
-    let mut code = |who: &mut Terminal| {
+    let code = |who: &mut Terminal| {
         who.say("/fingerprint");
         let line = who.wait(&["fingerprint", &who.account.clone(), "known"]);
         [3, 4, 5].map(|n| field(&line, n))
