@@ -1,6 +1,6 @@
 //! What is printed: an event with its fields, for programs.
 
-use xmpp_e2e_client::xmpp_e2e::{Coverage, Fingerprint, Outlook};
+use xmpp_e2e_client::xmpp_e2e::{Coverage, Fingerprint, Outlook, OwnDevice, Timestamp};
 
 use crate::history::{Entry, State};
 use crate::text;
@@ -26,6 +26,7 @@ pub enum Line {
         n: i64,
         entry: Entry,
     },
+    Device(OwnDevice),
     Error(String),
     Failed {
         n: i64,
@@ -113,6 +114,19 @@ impl Line {
             Self::CaughtUp { messages } => own(&["caught-up", &messages.to_string()]),
             Self::Compare { jid, digits, words } => own(&["compare", jid, digits, words]),
             Self::Copy { n, entry } => message("copy", *n, entry),
+            Self::Device(device) => {
+                let OwnDevice { device, name, this, live, expires, last_seen, .. } = device;
+                let time = |time: &Option<Timestamp>| some(time.map(|time| text::stamp(time.as_millis())).as_deref());
+                own(&[
+                    "device",
+                    &device.to_string(),
+                    if *this { "this" } else { "other" },
+                    if *live { "live" } else { "retired" },
+                    name.as_deref().unwrap_or("-"),
+                    &time(expires),
+                    &time(last_seen),
+                ])
+            }
             Self::Error(sentence) => own(&["error", sentence]),
             Self::Failed { n, word, sentence } => own(&["failed", &n.to_string(), word, sentence]),
             Self::Fault(sentence) => own(&["fault", sentence]),

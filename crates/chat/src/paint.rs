@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use xmpp_e2e_client::xmpp_e2e::Fingerprint;
+use xmpp_e2e_client::xmpp_e2e::{Fingerprint, OwnDevice};
 
 use crate::args::Color;
 use crate::history::{Direction, Entry, Protection, State};
@@ -124,6 +124,7 @@ impl Printer {
                 ];
                 lines.join("\n")
             }
+            Line::Device(device) => self.device(device),
             Line::Fingerprint { fingerprint, own, changed } => self.fingerprint(fingerprint, *own, *changed),
             Line::Copy { n, entry } | Line::In { n, entry } | Line::History { n, entry } => {
                 self.message(*n, entry)
@@ -185,6 +186,24 @@ impl Printer {
                 lines.join("\n")
             }
         }
+    }
+
+    fn device(&self, device: &OwnDevice) -> String {
+        let OwnDevice { device, name, this, live, expires, last_seen, .. } = device;
+        let name = name.as_deref().map(|name| format!("  {}", text::safe(name))).unwrap_or_default();
+        let mut line = format!("{device:>10}{}", self.color(BOLD, &name));
+        if *this {
+            line.push_str("  (this one)");
+        }
+        if !live {
+            line.push_str(&self.color(RED, "  shut out"));
+        }
+        for (word, time) in [("last heard of", last_seen), ("certified until", expires)] {
+            if let Some(time) = time.filter(|_| *live) {
+                line.push_str(&self.color(DIM, &format!("  {word} {}", text::clock(time.as_millis()))));
+            }
+        }
+        line
     }
 
     fn fingerprint(&self, fingerprint: &Fingerprint, own: bool, changed: bool) -> String {

@@ -112,7 +112,7 @@ impl<S: Storage> Client<S> {
         let make: Option<fn(&Suites, &mut dyn CryptoRng) -> LocalAgent> = match &config.agent {
             Agent::Outside(_) => None,
             Agent::Stored => Some(LocalAgent::generate),
-            Agent::Linked => Some(LocalAgent::generate),
+            Agent::Linked => Some(LocalAgent::without_account_key),
         };
         let agent = match make {
             None => None,
@@ -129,7 +129,7 @@ impl<S: Storage> Client<S> {
             (None, Agent::Outside(identity)) => (**identity).clone(),
             (None, Agent::Stored | Agent::Linked) => return Err(Error::Stored("the keys")),
         };
-        let has_account_key = true;
+        let has_account_key = identity.account_digest().is_some();
         let mut settings = xmpp_e2e::Config::new(&config.account, identity).map_err(Error::Misuse)?;
         settings.padding = config.padding;
         settings.hints = config.hints;

@@ -1,7 +1,7 @@
 //! What the user wants.
 
 use tokio::time::Instant;
-use xmpp_e2e_client::xmpp_e2e::{Command as Engine, Contact, Need, Outlook, Subscription};
+use xmpp_e2e_client::xmpp_e2e::{Command as Engine, Contact, Need, Outlook, OwnDevice, Subscription};
 
 use super::receive::roster_line;
 use super::{App, stop};
@@ -35,8 +35,11 @@ impl App {
             }
             Command::Answer(text) => self.answer(&text),
             Command::Ask(question) => self.ask_question(&question),
-            Command::BeginAnew | Command::Devices | Command::Link | Command::Name(_) => self.error("no"),
+            Command::BeginAnew => {
+                if self.does(Engine::BeginAnew)? { self.ok("a new key takes the old one's place") } else { Ok(()) }
+            }
             Command::Cancel(jid) => self.cancel(jid),
+            Command::Devices => self.devices(),
             Command::Differ(jid) => self.compared(jid, false),
             Command::Match(jid) => self.compared(jid, true),
             Command::Away => self.show(Some("away")),
@@ -48,8 +51,10 @@ impl App {
             Command::Leave => {
                 if self.does(Engine::Leave)? { self.ok("giving up encryption; contacts are told") } else { Ok(()) }
             }
+            Command::Link => self.link(),
+            Command::Name(name) => self.name(&name),
             Command::Policy(jid, policy) => self.policy(&jid, policy),
-            Command::Retire(_) => self.error("no"),
+            Command::Retire(device) => self.retire(device),
             Command::Scanned(text) => self.scanned(&text),
             Command::Trust(jid, None) => self.show_trust(&jid),
             Command::Trust(jid, Some(opinion)) => self.set_trust(&jid, opinion),
@@ -176,11 +181,14 @@ impl App {
         };
         let fingerprints = |contact: &Contact| (contact.fingerprint(), contact.changed_fingerprint());
         let (key, changed) = if own {
-            (Some(engine.fingerprint()), None)
+            (engine.fingerprint(), None)
         } else {
             contact.as_ref().map_or((None, None), fingerprints)
         };
-        let devices = if own { devices } else { contact.map(|contact| contact.devices).unwrap_or_default() };
+        let live = |devices: Vec<OwnDevice>| {
+            devices.iter().filter(|device| device.live).map(|device| device.device).collect()
+        };
+        let devices = if own { live(devices) } else { contact.map(|contact| contact.devices).unwrap_or_default() };
         self.print(&Line::Who { jid, state, key, changed, devices })
     }
 }

@@ -100,7 +100,7 @@ impl App {
         };
         let done = match comparison.run {
             Run::Contact(run) => self.does(Engine::ConfirmVerification { jid: &jid, run, same })?,
-            Run::Linking(_) => false,
+            Run::Linking(run) => self.does(Engine::ConfirmLinking { run, same })?,
         };
         if !done {
             return Ok(());
@@ -125,7 +125,7 @@ impl App {
         };
         let done = match run {
             Run::Contact(run) => self.does(Engine::CancelVerification { jid: &jid, run })?,
-            Run::Linking(_) => false,
+            Run::Linking(run) => self.does(Engine::CancelLinking { run })?,
         };
         if done { self.ok("cancelled") } else { Ok(()) }
     }
@@ -136,7 +136,7 @@ impl App {
         match self.comparisons.get(own) {
             Some(Comparison { run: Run::Linking(run), stage: Stage::Asked }) => {
                 let run = *run;
-                { let _ = run; Ok(false) }
+                self.does(Engine::AcceptLinking { run })
             }
             _ => Ok(false),
         }

@@ -9,11 +9,43 @@ use xmpp_e2e_client::xmpp_e2e::{Command as Engine, HistoryOffer};
 use super::{App, stop};
 use crate::Stop;
 use crate::history::Reader;
+use crate::line::Line;
 
 /// Read and written at once.
 const PIECE: usize = 65_536;
 
 impl App {
+    /// `/devices`.
+    pub(super) fn devices(&mut self) -> Result<(), Stop> {
+        let devices = self.client.engine().own_devices().map_err(Stop::error)?;
+        if devices.is_empty() {
+            return self.error("this device is not one of the account yet");
+        }
+        devices.into_iter().try_for_each(|device| self.print(&Line::Device(device)))
+    }
+
+    /// `/link`.
+    pub(super) fn link(&mut self) -> Result<(), Stop> {
+        if self.accept_linking()? {
+            return self.ok("comparing with the new device");
+        }
+        if self.client.has_account_key() {
+            return self.error("no device asks to be let in; start this program there with --link");
+        }
+        if self.does(Engine::Link)? { self.ok("asking your other devices: type /link there") } else { Ok(()) }
+    }
+
+    /// `/name`.
+    pub(super) fn name(&mut self, name: &str) -> Result<(), Stop> {
+        if self.does(Engine::NameDevice { name })? { self.ok(&format!("this device is {name}")) } else { Ok(()) }
+    }
+
+    /// `/retire`.
+    pub(super) fn retire(&mut self, device: u32) -> Result<(), Stop> {
+        let done = self.does(Engine::RetireDevice { device })?;
+        if done { self.ok(&format!("shutting out device {device}")) } else { Ok(()) }
+    }
+
     /// `/history-send`: writes the history for another own device, and gives it the key.
     pub(super) fn send_history(&mut self, device: u32, path: &str) -> Result<(), Stop> {
         let mut writer = match self.client.seal_history(device) {

@@ -13,7 +13,7 @@ impl App {
         let own = jid.as_ref().is_none_or(|jid| jid == self.client.account());
         let engine = self.client.engine();
         let (known, changed) = if own {
-            (Some(engine.fingerprint()), None)
+            (engine.fingerprint(), None)
         } else {
             let contact = engine.contact(jid.as_deref().unwrap_or_default()).map_err(Stop::error)?;
             contact.map_or((None, None), |contact| (contact.fingerprint(), contact.changed_fingerprint()))

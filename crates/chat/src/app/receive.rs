@@ -181,6 +181,10 @@ impl App {
             Security::VerificationDone { peer, run } | Security::VerificationFailed { peer, run, .. } => {
                 self.verification_ended(peer.as_str(), *run);
             }
+            Security::LinkingAsked { run, .. } => self.linking_asked(*run),
+            Security::LinkingString { run, string } => return self.linking_shown(*run, *string),
+            Security::LinkingFailed { run, .. } => self.linking_ended(Some(*run)),
+            Security::Linked { .. } => self.linking_ended(None),
             _ => {}
         }
         let said = words::security(event);

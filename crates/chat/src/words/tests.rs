@@ -1,6 +1,6 @@
 use super::*;
 use xmpp_e2e_client::xmpp_e2e::{
-    Malformed, Means, Misbehaviour, NotCovered, RunId, Uncovered, VerificationFault,
+    LinkFault, Malformed, Means, Misbehaviour, NotCovered, RunId, Uncovered, VerificationFault,
 };
 
 /// Words that nobody needs to know who wants to talk to somebody.
@@ -173,11 +173,15 @@ fn coverage_says_who_sees_nothing() {
 fn comparing_and_linking_have_words() {
     let peer = BareJid::parse("juliet@example.com").unwrap();
     let p = || peer.clone();
-    let (run, device) = (RunId::from_bytes([1; 16]), 7);
+    let (run, device, question) = (RunId::from_bytes([1; 16]), 7, Some("Which boat?".to_owned()));
     let mut all = vec![
         Event::VerificationAsked { peer: p(), device, run, question: None },
+        Event::VerificationAsked { peer: p(), device, run, question },
         Event::VerificationStarted { peer: p(), device, run },
         Event::VerificationDone { peer: p(), run },
+        Event::Linked { device },
+        Event::LinkingAsked { device, run: [1; 16] },
+        Event::OtherAccountKey { digest: [1; 32] },
     ];
     let faults = [
         VerificationFault::Busy,
@@ -194,6 +198,18 @@ fn comparing_and_linking_have_words() {
         VerificationFault::WrongSecret,
     ];
     all.extend(faults.map(|why| Event::VerificationFailed { peer: p(), run, why }));
+    let faults = [
+        LinkFault::AccountChanged,
+        LinkFault::Agent,
+        LinkFault::Cancelled,
+        LinkFault::Elsewhere,
+        LinkFault::Invalid,
+        LinkFault::Mismatch,
+        LinkFault::Refused,
+        LinkFault::TimedOut,
+        LinkFault::TooMany,
+    ];
+    all.extend(faults.map(|why| Event::LinkingFailed { run: [1; 16], why }));
     let mut sentences = std::collections::BTreeSet::new();
     for event in all {
         let said = security(&event);
