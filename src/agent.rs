@@ -21,7 +21,9 @@ pub use leg::{Leg, LegLabel, Role};
 pub use local::LocalAgent;
 pub use reply::{AgentRefusal, AgentReply, Answer};
 pub use request::{AgentRequest, MAX_PREKEYS, Operation};
-pub use signing::{CertifyDevice, SignAdvert, SignDeviceList, SignPrekeys, SignRecord, SignStanza};
+pub use signing::{
+    BeginLinking, CertifyDevice, SignAdvert, SignDeviceList, SignPrekeys, SignRecord, SignStanza,
+};
 
 /// Bytes that are not a request, reply or agent as encoded by this crate.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -41,7 +43,8 @@ const MAX_IDENTITY: usize = 16 * 1024;
 /// The public keys an agent answers for. An engine is created with them.
 #[derive(Clone, Eq, PartialEq, TlsDeserializeBytes, TlsSerialize, TlsSize)]
 pub struct AgentIdentity {
-    account: AccountKey,
+    /// None on a device that was, or is to be, linked by another.
+    account: Option<AccountKey>,
     signing: PublicKey,
     agreement: Vec<PublicKey>,
 }
@@ -59,7 +62,24 @@ impl AgentIdentity {
         agreement: &[(AlgorithmId, &[u8])],
     ) -> Result<Self, InvalidAgentData> {
         let identity = Self {
-            account: AccountKey::new(account.0, account.1, application),
+            account: Some(AccountKey::new(account.0, account.1, application)),
+            signing: PublicKey::new(signing.0, signing.1),
+            agreement: agreement.iter().map(|(id, key)| PublicKey::new(*id, key)).collect(),
+        };
+        identity.check()
+    }
+
+    /// The identity of a device whose agent has no account key: another device of the account is to
+    /// [link](crate::Command::Link) it.
+    ///
+    /// # Errors
+    /// [`InvalidAgentData`] if there are too many keys, or two of one algorithm.
+    pub fn without_account_key(
+        signing: (AlgorithmId, &[u8]),
+        agreement: &[(AlgorithmId, &[u8])],
+    ) -> Result<Self, InvalidAgentData> {
+        let identity = Self {
+            account: None,
             signing: PublicKey::new(signing.0, signing.1),
             agreement: agreement.iter().map(|(id, key)| PublicKey::new(*id, key)).collect(),
         };
@@ -86,14 +106,20 @@ impl AgentIdentity {
         Ok(self)
     }
 
-    /// The digest of the account key, by which two identities are seen to be of one account.
+    /// The digest of the account key, by which two identities are seen to be of one account; none if the agent has no
+    /// account key.
     #[must_use]
-    pub fn account_digest(&self) -> [u8; 32] {
-        self.account.digest()
+    pub fn account_digest(&self) -> Option<[u8; 32]> {
+        self.account.as_ref().map(AccountKey::digest)
     }
 
-    pub(crate) fn account(&self) -> &AccountKey {
-        &self.account
+    /// Whether the account key is there, so that devices can be certified.
+    pub(crate) fn has_account_key(&self) -> bool {
+        self.account.is_some()
+    }
+
+    pub(crate) fn account(&self) -> Option<&AccountKey> {
+        self.account.as_ref()
     }
 
     pub(crate) fn signing_key(&self) -> &PublicKey {
@@ -135,6 +161,9 @@ mod tests {
         };
         let identity = of(&keys).unwrap();
         assert_eq!(AgentIdentity::from_bytes(&identity.to_bytes()).unwrap(), identity);
+        let without = AgentIdentity::without_account_key((AlgorithmId(1), &[2; 32]), &keys).unwrap();
+        assert_eq!(AgentIdentity::from_bytes(&without.to_bytes()).unwrap(), without);
+        assert_eq!((without.account_digest(), without.has_account_key()), (None, false));
         assert_eq!(identity.agreement_key(AlgorithmId(2)), Some(&[4; 65][..]));
         assert!(AgentIdentity::from_bytes(&identity.to_bytes()[1..]).is_err());
         assert_eq!(of(&[keys[0], keys[0]]).err(), Some(InvalidAgentData));

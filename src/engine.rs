@@ -8,6 +8,7 @@ mod catch_up;
 mod command;
 mod control;
 mod deliver;
+mod devices;
 mod draft;
 mod fetch;
 mod foreign;
@@ -15,6 +16,7 @@ mod forwarded;
 mod history;
 mod iq;
 mod keys;
+mod linking;
 mod opening;
 mod outbox;
 mod own;
@@ -57,7 +59,7 @@ use crate::verify::{RunId, SharedSecret};
 pub(crate) use advert::MAX_CONTACTS;
 use draft::Draft;
 pub use history::HistoryOffer;
-pub use query::{Contact, Outlook, Pending};
+pub use query::{Contact, Outlook, OwnDevice, Pending};
 pub use resend::ResendMemory;
 use state::State;
 pub use statement::Item;
@@ -196,6 +198,11 @@ pub enum Command<'a> {
         /// The digest that [`Event::KeyChanged`](crate::Event::KeyChanged) gave.
         digest: [u8; 32],
     },
+    /// The user agrees to compare a string with a device that asks to be linked.
+    AcceptLinking {
+        /// The run, as [`Event::LinkingAsked`](crate::Event::LinkingAsked) gave it.
+        run: RunId,
+    },
     /// The user will compare a short string, as [`Event::VerificationAsked`](crate::Event::VerificationAsked) without a
     /// question asks.
     ///
@@ -215,8 +222,16 @@ pub enum Command<'a> {
         /// What the user has typed.
         secret: SharedSecret<'a>,
     },
+    /// Gives up the account key that the own account shows, for it is lost: this device's takes its place. All contacts
+    /// see that the key has changed, and other devices of the account are no longer among them.
+    BeginAnew,
     /// Takes a waiting stanza back.
     Cancel(Token),
+    /// Ends a run of linking, or refuses one; on the old device until it has been confirmed on both.
+    CancelLinking {
+        /// The run.
+        run: RunId,
+    },
     /// Ends a comparison of keys, or declines it.
     CancelVerification {
         /// The contact.
@@ -229,6 +244,13 @@ pub enum Command<'a> {
     CatchUp {
         /// Whether it begins. A second time while it goes on changes nothing.
         active: bool,
+    },
+    /// The user has compared the strings on both devices.
+    ConfirmLinking {
+        /// The run.
+        run: RunId,
+        /// Whether they are the same.
+        same: bool,
     },
     /// The user has compared the short strings of a run.
     ConfirmVerification {
@@ -255,6 +277,17 @@ pub enum Command<'a> {
         /// The contact.
         jid: &'a str,
     },
+    /// Retires this account from the protocol: a signed tombstone, then nothing is kept.
+    Leave,
+    /// Asks the account's other devices that are online to take this one in: it has an agent without account key
+    /// ([`LocalAgent::without_account_key`](crate::LocalAgent::without_account_key)).
+    Link,
+    /// Gives this device a name, at most 64 bytes, that the account's other devices show; empty takes it back. Nobody
+    /// else sees it.
+    NameDevice {
+        /// The name.
+        name: &'a str,
+    },
     /// Gives the key of a finished file of history to the device it was sealed for. The file itself is the
     /// application's to move. Handed in again while the offer is open it is sent again.
     OfferHistory {
@@ -270,10 +303,16 @@ pub enum Command<'a> {
         /// The digest that [`Event::KeyChanged`](crate::Event::KeyChanged) gave.
         digest: [u8; 32],
     },
-    /// Retires this account from the protocol: a signed tombstone, then nothing is kept.
-    Leave,
     /// The state was restored from a backup: sending chains are abandoned and prekeys replaced.
     Restored,
+    /// Retires a device of the own account: it is lost, or no longer used. The list that says so is signed anew, and
+    /// contacts and own devices take nothing from it any more. Of this device itself: it alone leaves, and keeps
+    /// nothing; if it is the last one, [`Leave`](Self::Leave) tells contacts more. Needs the account key; without it
+    /// [`Event::AgentFailed`](crate::Event::AgentFailed) follows.
+    RetireDevice {
+        /// The device, as [`Engine::own_devices`] has it.
+        device: u32,
+    },
     /// The user has scanned the code of a contact, or of another device of the own account: its key is verified. If it
     /// is another key than the one known, that is told; if none is known, it must be the first. A changed key that the
     /// code shows is accepted.

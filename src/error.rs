@@ -179,6 +179,12 @@ pub enum Misuse {
     /// A shared secret that is empty, or one or its question too long: more than 1,024 bytes.
     #[error("an empty secret, or a text too long")]
     Text,
+    /// A name of a device that is too long or has control characters.
+    #[error("not a name of a device")]
+    Name,
+    /// A run of linking that there is not, or that is past what is asked.
+    #[error("no such run of linking")]
+    Run,
     /// The agent's identity cannot be certified, or is not the one the store was made with.
     #[error("the agent's identity does not fit")]
     Identity,

@@ -4,8 +4,8 @@
 
 use crate::agent::{AgentIdentity, AgentReply, AgentRequest, LocalAgent};
 use crate::engine::records::{
-    Accepted, Arrival, Ask, Contact, Counters, Device, History, InboxItem, OneTime, Opening, OutboxItem, Own,
-    OwnPrekeys, Request, SessionKey, Verification, WaitingSend,
+    Accepted, Arrival, Ask, Contact, Counters, Device, History, InboxItem, Linking, OneTime, Opening,
+    OutboxItem, Own, OwnPrekeys, Request, SessionKey, Verification, WaitingSend,
 };
 use crate::env::Timestamp;
 use crate::error::Malformed;
@@ -15,6 +15,7 @@ use crate::identity::{
     MAX_RECORD, PrekeyTbs, RecordTbs, join, split,
 };
 use crate::jid::BareJid;
+use crate::linking::LinkingMessage;
 use crate::presence::{AdvertIn, AdvertTbs, MAX_ADVERT, PresenceMeaning};
 use crate::session::header::Header;
 use crate::session::{AwaitAa, AwaitEa, AwaitLegs, Flight, Payload, Session, SkippedBlock};
@@ -91,7 +92,7 @@ fn same<T: PartialEq>(read: Result<T, Malformed>, expected: &T) -> bool {
 }
 
 /// How many kinds of structures [`decoders`] knows; the first byte says which one follows.
-pub const DECODERS: u8 = 52;
+pub const DECODERS: u8 = 54;
 
 /// Every decoder of bytes: what it takes is encoded to the same bytes.
 #[expect(clippy::too_many_lines, reason = "a list")]
@@ -181,13 +182,14 @@ pub fn decoders(data: &[u8]) {
         35 => record::<Ask>(bytes),
         36 => record::<Opening>(bytes),
         37 => record::<Arrival>(bytes),
-        38 => key::<u32>(bytes),
-        39 => key::<(u32, Digest)>(bytes),
-        40 => key::<([u8; 16], u32, u32)>(bytes),
-        41 => key::<String>(bytes),
-        42 => key::<(BareJid, u32)>(bytes),
-        43 => key::<SessionKey>(bytes),
+        kind @ 38..=43 => keys(kind, bytes),
         44 => statement(bytes),
+        52 => record::<Linking>(bytes),
+        53 => {
+            if let Ok(message) = LinkingMessage::decode(bytes) {
+                assert_eq!(message.encode(), bytes);
+            }
+        }
         45 => {
             if let Ok(meaning) = PresenceMeaning::decode(bytes) {
                 assert_eq!(meaning.encode(), bytes);
@@ -200,6 +202,18 @@ pub fn decoders(data: &[u8]) {
             }
         }
         _ => record::<Verification>(bytes),
+    }
+}
+
+/// Keys of records.
+fn keys(kind: u8, bytes: &[u8]) {
+    match kind {
+        38 => key::<u32>(bytes),
+        39 => key::<(u32, Digest)>(bytes),
+        40 => key::<([u8; 16], u32, u32)>(bytes),
+        41 => key::<String>(bytes),
+        42 => key::<(BareJid, u32)>(bytes),
+        _ => key::<SessionKey>(bytes),
     }
 }
 
@@ -239,6 +253,7 @@ fn signed(kind: u8, bytes: &[u8]) {
                 assert_eq!(join(&parts.content.encode(), parts.signature.as_ref()), bytes);
                 let _ = parts.content.check(&suites);
             }
+            let _ = DeviceCertificate::verify_provisional(bytes, &suites, now);
             if let Ok(certificate) = DeviceCertificate::from_store(bytes) {
                 assert_eq!(certificate.bytes(), bytes);
                 let _ = DeviceCertificate::verify(bytes, None, &suites, now);

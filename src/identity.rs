@@ -28,7 +28,9 @@ use crate::suite::{AlgorithmId, Refused, Suites};
 use crate::wire::{self, Bytes};
 
 pub(crate) use account_key::AccountKey;
-pub(crate) use certificate::{CERTIFICATE_LABEL, CertificateTbs, DeviceCertificate};
+pub(crate) use certificate::{
+    CERTIFICATE_LABEL, CertificateTbs, DeviceCertificate, LINKING, LINKING_LIFE, PROVISIONAL_LABEL,
+};
 pub(crate) use list::{DeviceEntry, DeviceList, DeviceState, LIST_LABEL, ListTbs, MAX_DEVICES, MAX_LIST};
 pub(crate) use prekey::{MAX_PREKEY, OneTimePrekey, PREKEY_LABEL, PrekeyKind, PrekeyTbs};
 pub(crate) use record::{DeviceRecord, MAX_RECORD, Prekey, RECORD_LABEL, RecordTbs};

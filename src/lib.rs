@@ -217,6 +217,7 @@ pub mod fuzzing;
 mod history;
 mod identity;
 mod jid;
+mod linking;
 pub mod manual;
 mod presence;
 mod secret;
@@ -232,12 +233,13 @@ mod verify;
 mod wire;
 
 pub use agent::{
-    AgentIdentity, AgentRefusal, AgentReply, AgentRequest, Answer, CertifyDevice, InvalidAgentData, Leg,
-    LegLabel, LocalAgent, MAX_PREKEYS, Operation, Role, SignAdvert, SignDeviceList, SignPrekeys, SignRecord,
-    SignStanza,
+    AgentIdentity, AgentRefusal, AgentReply, AgentRequest, Answer, BeginLinking, CertifyDevice,
+    InvalidAgentData, Leg, LegLabel, LocalAgent, MAX_PREKEYS, Operation, Role, SignAdvert, SignDeviceList,
+    SignPrekeys, SignRecord, SignStanza,
 };
 pub use engine::{
-    Command, Config, Contact, Engine, HistoryOffer, Input, Item, Outlook, Pending, ResendMemory, Subscription,
+    Command, Config, Contact, Engine, HistoryOffer, Input, Item, Outlook, OwnDevice, Pending, ResendMemory,
+    Subscription,
 };
 pub use env::{Env, Timestamp};
 pub use error::{Error, Malformed, Misbehaviour, Misuse, Reason, Unreadable};
@@ -251,8 +253,8 @@ pub use short_string::ShortString;
 pub use signed::StatementKind;
 pub use stanza::{Hints, Padding, Tree, TreeBuilder, Visitor};
 pub use step::{
-    Authentication, Consent, Context, Coverage, Effect, Event, Inbound, InboxId, Need, NotCovered, Outbound,
-    OutboxId, Protection, PublishFault, SendError, Step, Token, Uncovered, Via, Waiting,
+    Authentication, Consent, Context, Coverage, Effect, Event, Inbound, InboxId, LinkFault, Need, NotCovered,
+    Outbound, OutboxId, Protection, PublishFault, SendError, Step, Token, Uncovered, Via, Waiting,
 };
 pub use trust::{Decision, Means, PastDecision, Trust, TrustPolicy};
 pub use verify::{Question, RunId, SharedSecret, VerificationFault};

@@ -343,7 +343,7 @@ impl Session {
 
     /// Puts the chains back that are too old now: while an archive is read, what is late is still on its way. Those
     /// that are not put back.
-    pub(crate) fn keep_chains(&mut self, before: &Self, expired: Vec<u32>) -> Vec<u32> {
+    pub(crate) fn keep_chains(&mut self, before: &Self, expired: &[u32]) -> Vec<u32> {
         let room = MAX_KEPT_CHAINS.saturating_sub(self.earlier.len());
         let cut = expired.len().saturating_sub(room);
         let (gone, kept) = expired.split_at(cut);

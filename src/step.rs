@@ -16,7 +16,7 @@ use crate::stanza::Tree;
 use crate::store::Batch;
 use crate::suite::{Level, SuiteId};
 
-pub use event::{Event, PublishFault};
+pub use event::{Event, LinkFault, PublishFault};
 pub(crate) use need::Form;
 pub use need::{Authentication, Consent, Need};
 
@@ -443,6 +443,9 @@ pub enum SendError {
     /// No device of the peer has keys.
     #[error("the contact has no keys")]
     NoKeys,
+    /// The own account shows another account key: see [`Event::OtherAccountKey`].
+    #[error("the own account shows another key")]
+    OtherAccountKey,
     /// To a room or a service, which has no keys.
     #[error("not for rooms")]
     NotForRooms,

@@ -10,7 +10,7 @@ use crate::agent::{
     AgentIdentity, AgentRefusal, AgentReply, AgentRequest, Answer, InvalidAgentData, Leg, MAX_IDENTITY,
     Operation,
 };
-use crate::identity::PublicKey;
+use crate::identity::{AccountKey, PublicKey};
 use crate::secret::Secret;
 use crate::suite::{Agreement, AlgorithmId, ED25519, KeyPair, Signature, SuiteId, Suites};
 use crate::wire::{self, Bytes};
@@ -21,7 +21,7 @@ const VERSION: u8 = 0;
 /// An agent that holds the private keys itself and does whatever is asked about them.
 pub struct LocalAgent {
     suites: Suites,
-    account: PrivateKey,
+    account: Option<PrivateKey>,
     signing: PrivateKey,
     agreement: Vec<PrivateKey>,
 }
@@ -37,7 +37,7 @@ struct PrivateKey {
 #[derive(TlsDeserializeBytes, TlsSerialize, TlsSize)]
 struct Stored {
     version: u8,
-    account: PrivateKey,
+    account: Option<PrivateKey>,
     signing: PrivateKey,
     agreement: Vec<PrivateKey>,
 }
@@ -49,16 +49,23 @@ impl LocalAgent {
     pub fn generate(suites: &Suites, rng: &mut dyn CryptoRng) -> Self {
         let part = preferred(suites);
         let account = PrivateKey::new(part.id(), part.generate(rng));
-        Self::with_account(suites, account, rng)
+        Self::with_account(suites, Some(account), rng)
     }
 
-    /// An agent with the same account key and new keys of a second device.
+    /// An agent with the keys of a device, and no account key: another device of the account is to
+    /// [link](crate::Command::Link) it.
+    #[must_use]
+    pub fn without_account_key(suites: &Suites, rng: &mut dyn CryptoRng) -> Self {
+        Self::with_account(suites, None, rng)
+    }
+
+    /// An agent with a copy of the account key, if this one has it, and new keys of a second device.
     #[must_use]
     pub fn for_new_device(&self, rng: &mut dyn CryptoRng) -> Self {
         Self::with_account(&self.suites, self.account.clone(), rng)
     }
 
-    fn with_account(suites: &Suites, account: PrivateKey, rng: &mut dyn CryptoRng) -> Self {
+    fn with_account(suites: &Suites, account: Option<PrivateKey>, rng: &mut dyn CryptoRng) -> Self {
         let part = preferred(suites);
         let signing = PrivateKey::new(part.id(), part.generate(rng));
         let of_group = |part: &'static dyn Agreement| PrivateKey::new(part.id(), part.generate(rng));
@@ -70,11 +77,10 @@ impl LocalAgent {
     #[must_use]
     pub fn identity(&self) -> AgentIdentity {
         AgentIdentity {
-            account: crate::identity::AccountKey::new(
-                AlgorithmId(self.account.algorithm),
-                self.account.public.as_ref(),
-                b"",
-            ),
+            account: self
+                .account
+                .as_ref()
+                .map(|key| AccountKey::new(AlgorithmId(key.algorithm), key.public.as_ref(), b"")),
             signing: self.signing.public_key(),
             agreement: self.agreement.iter().map(PrivateKey::public_key).collect(),
         }
@@ -90,24 +96,32 @@ impl LocalAgent {
         let identity = self.identity();
         match operation {
             Operation::CertifyDevice(asked) => {
-                ours(asked.content.account == *identity.account())?;
+                let key = self.account.as_ref().ok_or(AgentRefusal::NotOurs)?;
+                ours(Some(&asked.content.account) == identity.account())?;
                 asked.content.check(&self.suites).map_err(|_| AgentRefusal::Invalid)?;
-                self.sign(&self.account, asked.signed_bytes()).map(Answer::Signature)
+                self.sign(key, asked.signed_bytes()).map(Answer::Signature)
+            }
+            Operation::BeginLinking(asked) => {
+                ours(asked.content.signing_key == *identity.signing_key())?;
+                asked.content.check(&self.suites).map_err(|_| AgentRefusal::Invalid)?;
+                self.sign(&self.signing, asked.signed_bytes()).map(Answer::Signature)
             }
             Operation::SignDeviceList(asked) => {
-                ours(*asked.content.account() == identity.account_digest())?;
-                self.sign(&self.account, asked.signed_bytes()).map(Answer::Signature)
+                let key = self.account.as_ref().ok_or(AgentRefusal::NotOurs)?;
+                ours(Some(*asked.content.account()) == identity.account_digest())?;
+                self.sign(key, asked.signed_bytes()).map(Answer::Signature)
             }
             Operation::SignRecord(asked) => {
+                // One without account key stands by what another device has certified for its keys.
                 ours(
-                    asked.certificate.account == *identity.account()
+                    identity.account().is_none_or(|account| asked.certificate.account == *account)
                         && asked.certificate.signing_key == *identity.signing_key(),
                 )?;
                 asked.content.check(&self.suites).map_err(|_| AgentRefusal::Invalid)?;
                 self.sign(&self.signing, asked.signed_bytes()).map(Answer::Signature)
             }
             Operation::SignAdvert(asked) => {
-                ours(*asked.content.account() == identity.account_digest())?;
+                ours(identity.account_digest().is_none_or(|account| *asked.content.account() == account))?;
                 self.sign(&self.signing, asked.signed_bytes()).map(Answer::Signature)
             }
             Operation::SignPrekeys(asked) => {
@@ -220,7 +234,7 @@ mod tests {
     fn certificate_tbs(identity: &AgentIdentity) -> Vec<u8> {
         let tbs = CertificateTbs {
             jid: spelled(&jid()),
-            account: identity.account().clone(),
+            account: identity.account().unwrap().clone(),
             device: 5,
             signing_key: identity.signing_key().clone(),
             agreement_keys: identity.agreement_keys().to_vec(),
@@ -261,9 +275,9 @@ mod tests {
         let certificate = certificate(&agent);
 
         let entries = vec![DeviceEntry { device: 5, lowest_serial: 1, state: DeviceState::Live }];
-        let tbs = ListTbs::new(&jid(), identity.account(), 1, entries, false).encode();
+        let tbs = ListTbs::new(&jid(), identity.account().unwrap(), 1, entries, false).encode();
         let list = signature(&agent, Operation::sign_device_list(tbs.clone()).unwrap());
-        let list = DeviceList::issue(&tbs, &list, identity.account(), &suites).unwrap();
+        let list = DeviceList::issue(&tbs, &list, identity.account().unwrap(), &suites).unwrap();
         assert_eq!(list.accepts(&certificate), Ok(()));
 
         let prekey = X25519.generate(rng).public;
@@ -335,6 +349,37 @@ mod tests {
         let operation = Operation::sign_record(record).unwrap();
         assert_eq!(ask(&first, operation.clone()).err(), Some(AgentRefusal::NotOurs));
         assert!(ask(&second, operation).is_ok());
+    }
+
+    #[test]
+    fn without_account_key_it_signs_for_its_device_only() {
+        let rng = &mut rng(1);
+        let old = LocalAgent::generate(&Suites::default(), rng);
+        let new = LocalAgent::without_account_key(&Suites::default(), rng);
+        let again = LocalAgent::from_bytes(&new.to_bytes(), &Suites::default()).unwrap();
+        assert!(again.identity() == new.identity() && again.identity().account_digest().is_none());
+        let mut tbs = CertificateTbs::decode(&certificate_tbs(&old.identity())).unwrap();
+        tbs.signing_key = new.identity().signing_key().clone();
+        tbs.agreement_keys = new.identity().agreement_keys().to_vec();
+        let certify = Operation::certify_device(tbs.encode()).unwrap();
+        assert_eq!(ask(&new, certify.clone()).err(), Some(AgentRefusal::NotOurs));
+        let list = ListTbs::new(&jid(), old.identity().account().unwrap(), 1, vec![], false).encode();
+        assert_eq!(ask(&new, Operation::sign_device_list(list).unwrap()).err(), Some(AgentRefusal::NotOurs));
+        // What is not provisional is not asked for, and only the device itself signs it.
+        assert!(Operation::begin_linking(tbs.encode()).is_err());
+        let certificate = tbs.encode();
+        (tbs.flags, tbs.not_after) = (crate::identity::LINKING, tbs.not_before + 600);
+        let begin = Operation::begin_linking(tbs.encode()).unwrap();
+        let provisional = signature(&new, begin.clone());
+        assert!(
+            DeviceCertificate::issue_provisional(&tbs.encode(), &provisional, &Suites::default()).is_ok()
+        );
+        assert_eq!(ask(&old, begin).err(), Some(AgentRefusal::NotOurs));
+        // Once certified, its record is its own to sign.
+        let signed = signature(&old, certify);
+        let certificate = DeviceCertificate::issue(&certificate, &signed, &Suites::default()).unwrap();
+        let record = RecordTbs::new(&certificate, vec![1], (vec![], vec![]), 1, NOW, rng).encode();
+        assert!(ask(&new, Operation::sign_record(record).unwrap()).is_ok());
     }
 
     #[test]

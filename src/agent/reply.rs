@@ -147,6 +147,7 @@ impl AgentReply {
                 | (
                     Ok(Answer::Signature(_)),
                     Operation::CertifyDevice(_)
+                    | Operation::BeginLinking(_)
                     | Operation::SignDeviceList(_)
                     | Operation::SignRecord(_)
                     | Operation::SignAdvert(_)

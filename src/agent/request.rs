@@ -3,8 +3,8 @@
 use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize};
 
 use crate::agent::{
-    CertifyDevice, InvalidAgentData, Leg, MAX_LEGS, SignAdvert, SignDeviceList, SignPrekeys, SignRecord,
-    SignStanza,
+    BeginLinking, CertifyDevice, InvalidAgentData, Leg, MAX_LEGS, SignAdvert, SignDeviceList, SignPrekeys,
+    SignRecord, SignStanza,
 };
 use crate::error::{Malformed, Reason};
 use crate::identity::{account_of, spelled};
@@ -36,6 +36,8 @@ pub struct AgentRequest {
 pub enum Operation {
     /// Sign a device certificate with the account key.
     CertifyDevice(CertifyDevice),
+    /// Sign the certificate of a new device with which it asks to be linked, with its own signing key.
+    BeginLinking(BeginLinking),
     /// Sign a device list with the account key.
     SignDeviceList(SignDeviceList),
     /// Sign a device record with the device signing key.
@@ -75,6 +77,8 @@ enum WireOperation {
     /// The statement and the bare JID.
     #[tls_codec(discriminant = 7)]
     SignStanza(Bytes, Bytes),
+    #[tls_codec(discriminant = 8)]
+    BeginLinking(Bytes),
 }
 
 #[derive(TlsDeserializeBytes, TlsSerialize, TlsSize)]
@@ -107,6 +111,7 @@ impl AgentRequest {
         let bytes = |bytes: &[u8]| Bytes::from(bytes);
         let operation = match &self.operation {
             Operation::CertifyDevice(asked) => WireOperation::CertifyDevice(bytes(asked.tbs())),
+            Operation::BeginLinking(asked) => WireOperation::BeginLinking(bytes(asked.tbs())),
             Operation::SignDeviceList(asked) => WireOperation::SignDeviceList(bytes(asked.tbs())),
             Operation::SignRecord(asked) => WireOperation::SignRecord(bytes(asked.tbs())),
             Operation::SignAdvert(asked) => {
@@ -134,6 +139,7 @@ impl AgentRequest {
         }
         let operation = match operation {
             WireOperation::CertifyDevice(tbs) => Operation::certify_device(tbs.into()),
+            WireOperation::BeginLinking(tbs) => Operation::begin_linking(tbs.into()),
             WireOperation::SignDeviceList(tbs) => Operation::sign_device_list(tbs.into()),
             WireOperation::SignRecord(tbs) => Operation::sign_record(tbs.into()),
             WireOperation::SignAdvert(tbs, jid, meaning) => {
@@ -157,6 +163,11 @@ impl Operation {
     /// `tbs` is the encoding of a `CertificateTbs`.
     pub(crate) fn certify_device(tbs: Vec<u8>) -> Result<Self, Reason> {
         CertifyDevice::decode(tbs).map(Self::CertifyDevice)
+    }
+
+    /// `tbs` is the encoding of a provisional `CertificateTbs`.
+    pub(crate) fn begin_linking(tbs: Vec<u8>) -> Result<Self, Reason> {
+        BeginLinking::decode(tbs).map(Self::BeginLinking)
     }
 
     /// `tbs` is the encoding of a `ListTbs`.
@@ -192,6 +203,7 @@ impl Operation {
     pub(crate) fn tbs(&self) -> Vec<&[u8]> {
         match self {
             Self::CertifyDevice(asked) => vec![asked.tbs()],
+            Self::BeginLinking(asked) => vec![asked.tbs()],
             Self::SignDeviceList(asked) => vec![asked.tbs()],
             Self::SignRecord(asked) => vec![asked.tbs()],
             Self::SignAdvert(asked) => vec![asked.tbs()],

@@ -7,8 +7,8 @@ use crate::agent::MAX_PREKEYS;
 use crate::env::Timestamp;
 use crate::error::{Malformed, Reason};
 use crate::identity::{
-    CERTIFICATE_LABEL, CertificateTbs, DeviceState, Digest, LIST_LABEL, ListTbs, PREKEY_LABEL, PrekeyTbs,
-    RECORD_LABEL, RecordTbs, account_of, spelled,
+    CERTIFICATE_LABEL, CertificateTbs, DeviceState, Digest, LIST_LABEL, ListTbs, PREKEY_LABEL,
+    PROVISIONAL_LABEL, PrekeyTbs, RECORD_LABEL, RecordTbs, account_of, spelled,
 };
 use crate::jid::BareJid;
 use crate::presence::{ADVERT_LABEL, AdvertTbs, PresenceMeaning};
@@ -100,6 +100,40 @@ impl CertifyDevice {
     #[must_use]
     pub fn serial(&self) -> u32 {
         self.content.serial
+    }
+}
+
+/// A request of a new device to sign, with its own key, the certificate with which it asks another device to link it.
+/// That is good for nothing else, and for ten minutes.
+#[derive(Clone)]
+pub struct BeginLinking {
+    pub(crate) content: Box<CertificateTbs>,
+    jid: BareJid,
+    tbs: Vec<u8>,
+    to_sign: Vec<u8>,
+}
+
+signing!(BeginLinking);
+
+impl BeginLinking {
+    pub(crate) fn decode(tbs: Vec<u8>) -> Result<Self, Reason> {
+        let content = Box::new(CertificateTbs::decode(&tbs)?);
+        content.check_provisional()?;
+        let jid = account_of(&content.jid)?;
+        let to_sign = labelled(PROVISIONAL_LABEL, &[&tbs])?;
+        Ok(Self { content, jid, tbs, to_sign })
+    }
+
+    /// The digest of the account key that the account shows, and that is to certify the device.
+    #[must_use]
+    pub fn account_digest(&self) -> Digest {
+        self.content.account.digest()
+    }
+
+    /// The device.
+    #[must_use]
+    pub fn device(&self) -> u32 {
+        self.content.device
     }
 }
 

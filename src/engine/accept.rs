@@ -11,7 +11,7 @@ use crate::engine::draft::{Done, Draft};
 use crate::engine::receive::{Incoming, Message};
 use crate::engine::records::{Accepted, Arrival, OwnKey, Purpose};
 use crate::error::{Error, Malformed, Misbehaviour, Misuse, Reason, Unreadable};
-use crate::identity::{DeviceCertificate, MAX_DEVICES, digest};
+use crate::identity::{CertificateTbs, DeviceCertificate, MAX_DEVICES, digest};
 use crate::jid::BareJid;
 use crate::secret::Secret;
 use crate::session::{
@@ -224,21 +224,38 @@ impl Draft<'_> {
         payload: &Payload,
     ) -> Result<Result<DeviceCertificate, Reason>, Error> {
         let bytes = payload.certificate.as_slice();
-        let certificate = match DeviceCertificate::verify(bytes, None, &self.config.suites, self.now) {
+        let mine = self.own()?.jid == *jid;
+        let provisional = mine && is_provisional(bytes);
+        let verified = if provisional {
+            DeviceCertificate::verify_provisional(bytes, &self.config.suites, self.now)
+        } else {
+            DeviceCertificate::verify(bytes, None, &self.config.suites, self.now)
+        };
+        let certificate = match verified {
             Ok(certificate) => certificate,
             Err(reason) => return Ok(Err(reason)),
         };
         if certificate.jid() != jid || certificate.device() != device {
             return Ok(Err(Misbehaviour::WrongSubject.into()));
         }
-        let own_key = self.config.identity.account_digest();
-        if self.own()?.jid == *jid && *certificate.account_digest() != own_key {
+        let own_key = self.own_account()?.map(|key| key.digest());
+        if mine && !provisional && Some(*certificate.account_digest()) != own_key {
             return Ok(Err(Misbehaviour::WrongSubject.into()));
         }
         // A suite weaker than what both have would be the work of somebody between.
         let listed = self.state.prekeys.get(&arrival.record_sequence)?.map(|keys| keys.suites.clone());
         if choose(&payload.suites, &listed.unwrap_or_default()) != Some(suite.id) {
             return Ok(Err(Misbehaviour::WrongSuite.into()));
+        }
+        if provisional {
+            let drains = arrival.one_time != 0 || arrival.kem_one_time != 0;
+            if drains || !payload.resumption.as_slice().is_empty() {
+                return Ok(Err(Misbehaviour::OutOfTurn.into()));
+            }
+            if let Err(reason) = self.may_ask_to_link(&certificate)? {
+                return Ok(Err(reason));
+            }
+            return Ok(Ok(certificate));
         }
         if let Err(reason) = self.may_be_admitted(jid, device, &certificate, payload.list_version)? {
             return Ok(Err(reason));
@@ -258,7 +275,10 @@ impl Draft<'_> {
         certificate: &DeviceCertificate,
         list_version: u32,
     ) -> Result<Result<(), Reason>, Error> {
-        if let Some(list) = self.list_of(jid)?
+        // Under another account key the list has nothing to say: that the key has changed is to be told.
+        let known_key = self.contact(jid)?.and_then(|contact| contact.account_key);
+        let changed = known_key.is_some_and(|known| known != *certificate.account_digest());
+        if let Some(list) = self.list_of(jid)?.filter(|_| !changed)
             && let Err(reason) = list.accepts(certificate)
         {
             // A newer list may have the device, until that list is there; none takes a retired one
@@ -340,11 +360,20 @@ impl Draft<'_> {
             Err(reason) => return Ok(Err(reason)),
         };
 
-        if let Err(reason) = self.content(&incoming, device, &content)? {
-            return Ok(Err(reason));
-        }
+        let decoded = match self.content(&incoming, device, &content)? {
+            Ok(decoded) => decoded,
+            Err(reason) => return Ok(Err(reason)),
+        };
 
         // Authentic: the initiator has its certificate's keys.
+        if self.own()?.jid == *jid && is_provisional(arrival.certificate.as_slice()) {
+            if let Err(reason) = self.new_device_arrived(&incoming, device, arrival, &decoded, &session)? {
+                return Ok(Err(reason));
+            }
+            let key = (jid.clone(), device, session.id());
+            // Not live, not answered before the user has agreed: nothing but linking comes of it.
+            return self.read(&incoming, &key, session, suite, opened, &content);
+        }
         let certificate = DeviceCertificate::from_store(arrival.certificate.as_slice());
         let certificate = certificate.map_err(|_| Misuse::Record)?;
         // The agent may have been slow, and a list may have come.
@@ -485,6 +514,11 @@ impl Draft<'_> {
         self.late = false;
         Ok(())
     }
+}
+
+/// Whether a certificate says of itself that it is good for linking only.
+fn is_provisional(certificate: &[u8]) -> bool {
+    CertificateTbs::inside(certificate).is_ok_and(|content| content.is_provisional())
 }
 
 fn pair(key: &OwnKey) -> KeyPair {

@@ -99,7 +99,7 @@ impl Draft<'_> {
         let due = self.now >= own.presence_sent.after(PRESENCE_INTERVAL);
         let renewed = own.presence_advert != own.advert_sequence;
         match held {
-            Some(_) if ready || self.now >= own.held_until => {}
+            Some(_) if ready || self.now >= own.held_until || self.is_unlinked()? => {}
             Some(_) => return Ok(()),
             // A presence that went without advert is mended as soon as there is one.
             None if ready && renewed && (due || own.presence_advert == 0) => {}
@@ -329,7 +329,10 @@ impl Draft<'_> {
         let contact = self.contact(jid)?;
         if contact.is_some_and(|contact| {
             contact.connection == connection
-                && contact.resources.iter().any(|known| known.name == resource && known.device == device)
+                && contact
+                    .resources
+                    .iter()
+                    .any(|known| known.name == resource && known.device == device && known.available)
         }) {
             return Ok(());
         }
@@ -347,6 +350,8 @@ impl Draft<'_> {
             contact.resources.remove(0);
         }
         contact.resources.push(Resource { name: resource.to_owned(), device, available: true });
+        // It may be one to ask.
+        self.unsettled |= self.own()?.jid == *jid && self.is_unlinked()?;
         Ok(())
     }
 
@@ -382,6 +387,7 @@ impl Draft<'_> {
         known.advert_digest = bytes;
         known.advert_meaning = advert.meaning().copied();
         known.retired = advert.retires();
+        known.last_seen = now;
         let shrank = record
             .suites()
             .iter()

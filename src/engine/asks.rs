@@ -55,6 +55,9 @@ impl Draft<'_> {
                     | Purpose::Advert
                     | Purpose::Prekeys
                     | Purpose::Statement
+                    | Purpose::Provisional
+                    | Purpose::LinkCertificate
+                    | Purpose::Renewal
                     | Purpose::Tombstone => Ok(false),
                 }
             }
@@ -70,17 +73,20 @@ impl Draft<'_> {
                 self.contact_mut(&jid)?.account_key = Some(key);
                 Ok(true)
             }
+            (Purpose::Provisional, Answer::Signature(signature)) => self.provisional_signed(tbs, signature),
+            (Purpose::LinkCertificate, Answer::Signature(signature)) => {
+                self.linked_certified(ask.device, tbs, signature)
+            }
+            (Purpose::Renewal, Answer::Signature(signature)) => {
+                self.renewal_signed(ask.device, tbs, signature)
+            }
             (Purpose::List, Answer::Signature(signature)) => {
                 let Some(certificate) = self.own_certificate()? else { return Ok(false) };
                 let key = certificate.account();
                 let Ok(list) = DeviceList::issue(tbs, signature, key, suites) else {
                     return Ok(false);
                 };
-                let jid = self.own()?.jid.clone();
-                self.store_list(&jid, &list)?;
-                self.own_mut()?.list_published = false;
-                self.publish_anew(false)?;
-                Ok(true)
+                self.list_signed(&list)
             }
             (Purpose::Record, Answer::Signature(signature)) => {
                 let Ok(record) = DeviceRecord::issue(tbs, signature, suites) else {
@@ -90,31 +96,13 @@ impl Draft<'_> {
                 Ok(true)
             }
             (Purpose::Tombstone, Answer::Signature(signature)) => {
-                let key = self.config.identity.account();
+                let Some(certificate) = self.own_certificate()? else { return Ok(false) };
+                let key = certificate.account();
                 let Ok(list) = DeviceList::issue(tbs, signature, key, suites) else { return Ok(false) };
                 self.tombstone_signed(&list)?;
                 Ok(true)
             }
-            (Purpose::Advert, Answer::Signature(signature)) => {
-                let Operation::SignAdvert(asked) = operation else { return Ok(false) };
-                let meaning = asked.presence().map(PresenceMeaning::digest);
-                let (account, key) = (&self.own()?.jid, self.config.identity.signing_key());
-                let Ok(advert) = Advert::issue(tbs, signature, account, key, meaning.as_ref(), suites) else {
-                    return Ok(false);
-                };
-                let now = self.now;
-                let own = self.own_mut()?;
-                own.advert = to_base64(advert.bytes());
-                own.advert_sequence = advert.sequence();
-                own.advert_record = *advert.record_digest();
-                own.advert_list = advert.list_version();
-                own.advert_meaning = meaning;
-                own.readvertise_at = now.after(ADVERT_LIFE / 2);
-                if own.left {
-                    self.ask_for_tombstone()?;
-                }
-                Ok(true)
-            }
+            (Purpose::Advert, Answer::Signature(signature)) => self.advert_signed(operation, tbs, signature),
             (Purpose::Statement, Answer::Signature(signature)) => {
                 self.statement_signed(ask.order, tbs, signature)
             }
@@ -136,6 +124,28 @@ impl Draft<'_> {
             }
             _ => Ok(false),
         }
+    }
+
+    fn advert_signed(&mut self, operation: &Operation, tbs: &[u8], signature: &[u8]) -> Result<bool, Error> {
+        let Operation::SignAdvert(asked) = operation else { return Ok(false) };
+        let suites = &self.config.suites;
+        let meaning = asked.presence().map(PresenceMeaning::digest);
+        let (account, key) = (&self.own()?.jid, self.config.identity.signing_key());
+        let Ok(advert) = Advert::issue(tbs, signature, account, key, meaning.as_ref(), suites) else {
+            return Ok(false);
+        };
+        let now = self.now;
+        let own = self.own_mut()?;
+        own.advert = to_base64(advert.bytes());
+        own.advert_sequence = advert.sequence();
+        own.advert_record = *advert.record_digest();
+        own.advert_list = advert.list_version();
+        own.advert_meaning = meaning;
+        own.readvertise_at = now.after(ADVERT_LIFE / 2);
+        if own.left {
+            self.ask_for_tombstone()?;
+        }
+        Ok(true)
     }
 
     fn record_signed(&mut self, record: &DeviceRecord) -> Done {
@@ -170,6 +180,10 @@ impl Draft<'_> {
                 self.arrival_failed(id, &jid, ask.device)
             }
             Purpose::Statement => self.statement_failed(ask.order),
+            Purpose::LinkCertificate => self.certifying_failed(Some(ask.device)),
+            // The device asks again.
+            Purpose::Renewal => Ok(()),
+            Purpose::Provisional => self.linking_without_agent(),
             // It says so without.
             Purpose::Advert if self.own()?.left => self.ask_for_tombstone(),
             Purpose::Certificate
@@ -178,6 +192,9 @@ impl Draft<'_> {
             | Purpose::Advert
             | Purpose::Prekeys
             | Purpose::Tombstone => {
+                if ask.purpose == Purpose::List {
+                    self.certifying_failed(None)?;
+                }
                 let retry = self.now.after(AGENT_RETRY);
                 self.own_mut()?.agent_retry_at = Some(retry.as_millis());
                 Ok(())

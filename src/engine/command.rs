@@ -5,6 +5,7 @@ use crate::engine::asks::operation;
 use crate::engine::draft::{Done, Draft};
 use crate::engine::records::{Contact, Own, Purpose, Query};
 use crate::engine::{Command, pep};
+use crate::env::Timestamp;
 use crate::error::{Misuse, Unreadable};
 use crate::identity::{DeviceList, DeviceState, ListTbs};
 use crate::jid::BareJid;
@@ -20,21 +21,28 @@ impl Draft<'_> {
         let parse = |jid: &str| BareJid::parse(jid).map_err(|_| Misuse::Jid);
         match command {
             Command::AcceptKey { jid, digest } => self.accept_key(&parse(jid)?, *digest),
+            Command::AcceptLinking { run } => self.accept_linking(run.to_bytes()),
             Command::AcceptVerification { jid, run } => self.accept_verification(&parse(jid)?, *run),
             Command::AnswerSecret { jid, run, secret } => self.answer_secret(&parse(jid)?, *run, *secret),
-            Command::RejectKey { jid, digest } => self.reject_key(&parse(jid)?, *digest),
+            Command::BeginAnew => self.begin_anew(),
             Command::Cancel(token) => self.cancel(*token),
+            Command::CancelLinking { run } => self.cancel_linking(run.to_bytes()),
             Command::CancelVerification { jid, run } => self.cancel_verification(&parse(jid)?, *run),
+            Command::CatchUp { active } => self.set_catch_up(*active),
+            Command::ConfirmLinking { run, same } => self.confirm_linking(run.to_bytes(), *same),
             Command::ConfirmVerification { jid, run, same } => {
                 self.confirm_verification(&parse(jid)?, *run, *same)
             }
-            Command::CatchUp { active } => self.set_catch_up(*active),
             Command::DropHistory { id } => self.drop_history(*id),
             Command::Forget { jid } => self.forget(&parse(jid)?),
             Command::Heal { jid } => self.heal(&parse(jid)?),
             Command::Leave => self.leave(),
+            Command::Link => self.link(),
+            Command::NameDevice { name } => self.name_device(name),
             Command::OfferHistory { file, name } => self.offer_history(file, name),
+            Command::RejectKey { jid, digest } => self.reject_key(&parse(jid)?, *digest),
             Command::Restored => self.restored(),
+            Command::RetireDevice { device } => self.retire_device(*device),
             Command::Scanned(code) => self.scanned(code),
             Command::SetPolicy { jid, policy } => self.set_policy(&parse(jid)?, *policy),
             Command::SetTrust { jid, key, trust, means } => self.set_trust(&parse(jid)?, key, *trust, *means),
@@ -117,7 +125,7 @@ impl Draft<'_> {
         Ok(())
     }
 
-    fn drop_devices(&mut self, jid: &BareJid) -> Done {
+    pub(super) fn drop_devices(&mut self, jid: &BareJid) -> Done {
         self.forget_kept(jid)?;
         for device in self.devices_of(jid) {
             self.close_sessions(jid, device)?;
@@ -141,12 +149,13 @@ impl Draft<'_> {
     /// flights to its prekeys are not accepted, for which of them were is not known. What is in the
     /// outbox was sealed before the backup; the peer knows it if it came.
     pub(super) fn restored(&mut self) -> Done {
+        let now = self.now;
         for key in self.state.devices.all_keys() {
             if let Some(known) = self.state.devices.get_mut(&key)? {
                 // The next handshake names what this state has; the peer sees that it is old. Its
                 // counter is past those used since.
                 known.live = None;
-                known.sent_counter = known.sent_counter.saturating_add(u64::from(RESTORE_GAP));
+                known.sent_counter = past_u64(now, known.sent_counter);
             }
         }
         for sequence in self.state.prekeys.all_keys() {
@@ -162,28 +171,32 @@ impl Draft<'_> {
             self.end_arrival(&key.0, key.1, Some(Unreadable::NoPrekey.into()))?;
         }
         self.publish_anew(true)?;
-        let now = self.now;
         let own = self.own_mut()?;
         own.restored_at = now;
         own.rotate_at = now;
         own.advert.clear();
         own.record = Bytes::new(Vec::new());
         own.certificate = Bytes::new(Vec::new());
-        own.serial = own.serial.saturating_add(RESTORE_GAP);
+        own.serial = past(now, own.serial);
         own.list_fetched = false;
         // The numbers used since the backup are not known; these are past them.
-        own.record_sequence = own.record_sequence.saturating_add(RESTORE_GAP);
-        own.advert_sequence = own.advert_sequence.saturating_add(RESTORE_GAP);
+        own.record_sequence = past(now, own.record_sequence);
+        own.advert_sequence = past(now, own.advert_sequence);
         let counters = self.state.counters.get_mut(&())?.ok_or(Misuse::Record)?;
-        counters.prekey = counters.prekey.saturating_add(RESTORE_GAP);
-        counters.statement = counters.statement.saturating_add(u64::from(RESTORE_GAP));
-        counters.ask = counters.ask.saturating_add(u64::from(RESTORE_GAP));
+        counters.prekey = past(now, counters.prekey);
+        counters.statement = past_u64(now, counters.statement);
+        counters.ask = past_u64(now, counters.ask);
         Ok(())
     }
 
     /// Says, signed, that the account has left, empties what is published, and forgets everything
     /// once that is signed.
     fn leave(&mut self) -> Done {
+        if !self.config.identity.has_account_key() && !self.is_unlinked()? {
+            // A linked device cannot speak for the account.
+            self.notify(Event::AgentFailed);
+            return Ok(());
+        }
         self.end_runs(VerificationFault::Cancelled, true)?;
         let own = self.own_mut()?;
         own.left = true;
@@ -218,10 +231,7 @@ impl Draft<'_> {
 
     /// The tombstone is signed: publish it, and forget the rest.
     pub(super) fn tombstone_signed(&mut self, list: &DeviceList) -> Done {
-        self.own_mut()?.tombstone = list.bytes().into();
-        self.publish_tombstone(true)?;
-        // After this nothing tells the contacts to look.
-        self.announce_list(list.version())?;
+        self.publish_farewell(list)?;
         let own = self.own()?;
         if own.connected && own.advert_list == list.version() && !own.presence.is_empty() {
             let presence = self.presence_with_advert()?;
@@ -259,6 +269,22 @@ impl Draft<'_> {
             self.own_mut()?.tombstone = Bytes::new(Vec::new());
         }
         Ok(())
+    }
+
+    /// This device alone is retired, as its list says: the others look after the account.
+    pub(super) fn device_left(&mut self, list: &DeviceList) -> Done {
+        self.own_mut()?.left = true;
+        self.notify(Event::Retired);
+        self.publish_farewell(list)?;
+        self.left()
+    }
+
+    /// Publishes a list without this device, takes its record back, and tells those there is a session with.
+    fn publish_farewell(&mut self, list: &DeviceList) -> Done {
+        self.own_mut()?.tombstone = list.bytes().into();
+        self.publish_tombstone(true)?;
+        // After this nothing tells the contacts to look.
+        self.announce_list(list.version())
     }
 
     fn left(&mut self) -> Done {
@@ -299,3 +325,13 @@ impl Draft<'_> {
 
 /// More rotations and adverts than anybody makes between a backup and its restoration.
 const RESTORE_GAP: u32 = 100_000;
+
+/// A number past all that this device can have used, also if the same backup was restored before: none rises by more
+/// than one a second, so the time in seconds is past those of then.
+fn past(now: Timestamp, number: u32) -> u32 {
+    number.saturating_add(RESTORE_GAP).max(now.as_secs())
+}
+
+fn past_u64(now: Timestamp, number: u64) -> u64 {
+    number.saturating_add(u64::from(RESTORE_GAP)).max(now.as_secs().into())
+}

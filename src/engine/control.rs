@@ -4,6 +4,7 @@ use crate::NS;
 use crate::engine::draft::{Done, Draft};
 use crate::engine::records::SessionKey;
 use crate::engine::seal::{Sealed, Target};
+use crate::env::Timestamp;
 use crate::error::{Error, Misuse};
 use crate::jid::BareJid;
 use crate::session::{Context as Bound, StanzaKind};
@@ -13,7 +14,7 @@ use crate::wire::to_base64;
 
 impl Draft<'_> {
     /// Acts on what the engine at the other end of this session says. The session is stored as it is after reading.
-    pub(super) fn controlled(&mut self, key: &SessionKey, control: &Control) -> Done {
+    pub(super) fn controlled(&mut self, key: &SessionKey, said: Timestamp, control: &Control) -> Done {
         let (jid, _, _) = key;
         match control {
             Control::ListVersion(version) => {
@@ -27,9 +28,10 @@ impl Draft<'_> {
             }
             Control::Empty => Ok(()),
             Control::Verification(message) => self.verification_received(key, message.as_slice()),
-            Control::Resend(Resend::Since(since)) => self.asked_to_resend(key, *since),
+            Control::Resend(Resend::Since(since)) => self.asked_to_resend(key, said, *since),
             // Authentic, and nothing this version acts on; what is sent again has been handed over.
-            Control::Resend(Resend::Message(_)) | Control::Linking(_) => Ok(()),
+            Control::Resend(Resend::Message(_)) => Ok(()),
+            Control::Linking(message) => self.linking_said(key, message.as_slice()),
             Control::History(message) => self.history_told(key, message.as_slice()),
         }
     }
@@ -59,13 +61,19 @@ impl Draft<'_> {
 
     /// Where a device is: at a resource that showed its advert on this stream, else somewhere at the account.
     fn address_of(&self, jid: &BareJid, device: u32) -> Result<String, Error> {
-        let connection = self.own()?.connection;
+        let own = self.own()?;
+        let connection = own.connection;
         let contact = self.contact(jid)?.filter(|contact| contact.connection == connection);
         let resources = contact.map_or(&[][..], |contact| &contact.resources);
         let resource = resources.iter().find(|known| known.available && known.device == device);
-        Ok(match resource {
-            Some(resource) => format!("{}/{}", jid.as_str(), resource.name),
-            None => jid.as_str().to_owned(),
+        if let Some(resource) = resource {
+            return Ok(format!("{}/{}", jid.as_str(), resource.name));
+        }
+        // One that is to be linked shows no advert.
+        let linking = if own.jid == *jid { self.state.linkings.get(&device)? } else { None };
+        Ok(match linking {
+            Some(linking) if !linking.address.is_empty() => linking.address.clone(),
+            Some(_) | None => jid.as_str().to_owned(),
         })
     }
 

@@ -176,7 +176,7 @@ impl Draft<'_> {
             }
             Body::Control(control) => {
                 let key = (incoming.sender.clone(), device, session.id());
-                return self.controlled(&key, &control).map(|()| false);
+                return self.controlled(&key, time, &control).map(|()| false);
             }
         };
         self.hand_over(incoming, device, given)?;

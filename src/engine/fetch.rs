@@ -306,6 +306,7 @@ impl Draft<'_> {
         match request.query {
             Query::Publication => self.publication_answered(answer),
             Query::Tombstone => self.tombstone_answered(answer),
+            // What is left there of a retired device harms nobody.
             Query::Retraction => Ok(()),
             Query::Records => {
                 let items = result.map(|iq| pep::read_items(iq, pep::NODE_DEVICE, "device"));
@@ -383,6 +384,7 @@ impl Draft<'_> {
             return Ok(());
         };
         let taken = match from_base64(text, MAX_LIST) {
+            Ok(bytes) if self.is_of_other_account(jid, &bytes)? => Ok(()),
             Ok(bytes) => self.take_list(jid, &bytes)?,
             Err(_) => Err(Malformed::Encoding.into()),
         };

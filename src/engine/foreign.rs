@@ -7,7 +7,7 @@ use crate::stanza::{CLIENT_NS, Element};
 const EME: &str = "urn:xmpp:eme:0";
 
 /// The elements of encryptions that do not always say so by EME: OMEMO (XEP-0384) of three versions, OX (XEP-0373),
-/// OpenPGP of old (XEP-0027).
+/// `OpenPGP` of old (XEP-0027).
 const KNOWN: [(&str, &str); 5] = [
     ("eu.siacs.conversations.axolotl", "encrypted"),
     ("urn:xmpp:omemo:1", "encrypted"),

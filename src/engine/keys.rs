@@ -5,6 +5,7 @@ use core::time::Duration;
 use crate::engine::draft::{Done, Draft};
 use crate::engine::records::{Contact, Device};
 use crate::engine::seen::Seen;
+use crate::env::Timestamp;
 use crate::error::{Error, Misbehaviour, Misuse, Reason};
 use crate::identity::{AccountKey, DeviceCertificate, DeviceList, DeviceRecord, Digest, TOLERANCE};
 use crate::jid::BareJid;
@@ -29,10 +30,11 @@ impl Draft<'_> {
         if own.jid == *jid && own.device == device {
             // One's own of earlier, or a clone's; it is published over.
             let known = own.record.as_slice();
+            let account = self.own_account()?.map(|key| key.digest());
             let newer = record.sequence() > own.record_sequence
                 || record.sequence() == own.record_sequence && !known.is_empty() && known != bytes;
             let ours = certificate.signing_key() == self.config.identity.signing_key()
-                && *certificate.account_digest() == self.config.identity.account_digest();
+                && Some(*certificate.account_digest()) == account;
             if newer && ours {
                 self.cloned()?;
             }
@@ -120,6 +122,9 @@ impl Draft<'_> {
             too_far: 0,
             statements: Seen::default(),
             heard: 0,
+            last_seen: Timestamp::default(),
+            name: String::new(),
+            named: false,
         };
         self.state.devices.put((jid.clone(), device), new);
         Ok(())
@@ -154,14 +159,17 @@ impl Draft<'_> {
         certificate: &DeviceCertificate,
     ) -> Result<bool, Error> {
         let digest = *certificate.account_digest();
-        let own = (self.own()?.jid == *jid).then(|| self.config.identity.account_digest());
+        let mine = self.own()?.jid == *jid;
+        let own = if mine { self.own_account()?.map(|key| key.digest()) } else { None };
         let contact = self.contact(jid)?;
         match own.or(contact.and_then(|contact| contact.account_key)) {
             Some(known) if known == digest => Ok(true),
             Some(_) => {
                 let news = contact.and_then(|contact| contact.other_key) != Some(digest);
                 let former = contact.and_then(|contact| contact.former_key) == Some(digest);
-                if own.is_some() {
+                if own.is_some() && self.shows_other_account(digest)? {
+                    // A key of before, or made by mistake: the user decides.
+                } else if mine {
                     // Somebody else's device claims to be of this account.
                     self.reject(Some(jid), Misbehaviour::WrongSubject);
                 } else if news && !former {
@@ -220,7 +228,7 @@ impl Draft<'_> {
     /// Another account with this key. Looked for once for each account that becomes known, or shows another key.
     fn account_of_key(&self, jid: &BareJid, digest: &Digest) -> Result<Option<BareJid>, Error> {
         let own = self.own()?.jid.clone();
-        if *jid != own && *digest == self.config.identity.account_digest() {
+        if *jid != own && Some(*digest) == self.own_account()?.map(|key| key.digest()) {
             return Ok(Some(own));
         }
         for key in self.state.contacts.all_keys() {
@@ -247,11 +255,15 @@ impl Draft<'_> {
                 return Ok(Err(reason));
             }
             self.own_mut()?.list_published = false;
-            if reason != Misbehaviour::Equivocation.into() {
+            if list.version() < known.version() || known.is_tombstone() {
                 // What the server has is older than ours, which is published again.
                 return Ok(Err(reason));
             }
-            // Two devices of one's own made the same version at once: this one is added to the other's.
+            // Two devices of one's own made a version at once: what only ours says is added to the other's.
+            self.amend_after(&known, &list)?;
+        }
+        if mine {
+            self.tell_new_devices(&list)?;
         }
         self.store_list(jid, &list)?;
         let contact = self.contact_mut(jid)?;
@@ -263,7 +275,7 @@ impl Draft<'_> {
         if mine {
             let own = self.own_mut()?;
             own.list_published = true;
-            if list.is_tombstone() && !own.left {
+            if list.is_tombstone() && !own.left && !own.certificate.as_slice().is_empty() {
                 // Another device has taken the account out of the protocol.
                 own.left = true;
                 self.notify(Event::Retired);
@@ -352,10 +364,11 @@ impl Draft<'_> {
     }
 
     /// The account key itself, from any certificate of the account.
-    fn account_key(&self, jid: &BareJid) -> Result<Option<AccountKey>, Error> {
-        let own = self.own()?;
-        if own.jid == *jid {
-            return Ok(Some(self.config.identity.account().clone()));
+    pub(super) fn account_key(&self, jid: &BareJid) -> Result<Option<AccountKey>, Error> {
+        if self.own()?.jid == *jid
+            && let Some(key) = self.own_account()?
+        {
+            return Ok(Some(key));
         }
         for device in self.devices_of(jid) {
             if let Some(known) = self.device(jid, device)? {

@@ -28,11 +28,17 @@ const REFUSED: Duration = Duration::from_mins(10);
 /// A handshake opened because the peer could not be understood, at most so often for a device.
 const REOPEN: Duration = Duration::from_hours(1);
 
+/// A handshake opened because the peer could not be understood counts on by so much: what could not be read may have had
+/// a counter of its own, after a restore one far ahead, and this session is to be the one that both use.
+const TROUBLE_STEP: u64 = 1 << 20;
+
 /// Why a handshake is opened.
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub(super) enum Occasion {
     /// There is something to send.
     Send,
+    /// This device asks to be linked: no one-time prekeys are used up for it.
+    Linking,
     /// The peer named a session that is not known here.
     NotUnderstood,
     /// The same, and it did not understand ours either: this one names none.
@@ -78,11 +84,11 @@ impl Draft<'_> {
             state: Secret::from(&[][..]),
             resumption: Secret::from(&[][..]),
             counter: 0,
-            announce: occasion != Occasion::Send,
-            unchained: occasion == Occasion::NothingInCommon,
+            announce: matches!(occasion, Occasion::NotUnderstood | Occasion::NothingInCommon),
+            unchained: matches!(occasion, Occasion::NothingInCommon | Occasion::Linking),
         };
         self.state.openings.put(key, opening);
-        if let Some(resource) = resource.filter(|_| connected) {
+        if let Some(resource) = resource.filter(|_| connected && occasion != Occasion::Linking) {
             // One-time prekeys make the first flight forward secret at once; the device gives them.
             let to = format!("{}/{resource}", jid.as_str());
             self.request_of(&to, device, Query::Keys, "get", &pep::ask_keys())?;
@@ -153,12 +159,16 @@ impl Draft<'_> {
         let (Some(agreement), Some(signed_prekey)) = (agreement, signed_prekey) else {
             return self.opening_refused(&key, SendError::NoKeys);
         };
+        let certificate = self.certificate_to_show()?;
         let own = self.own()?;
-        let (account, me, certificate) = (own.jid.clone(), own.device, own.certificate.clone());
+        let (account, me) = (own.jid.clone(), own.device);
         let list_version = self.contact(&account)?.map_or(0, |contact| contact.list_version);
         let Some(known) = self.state.devices.get(&key)? else { return Ok(()) };
-        let counter = known.sent_counter.max(known.seen_counter).saturating_add(1);
-        let unchained = self.state.openings.get(&key)?.is_some_and(|opening| opening.unchained);
+        let opening = self.state.openings.get(&key)?;
+        let (announce, unchained) =
+            opening.map_or((false, false), |opening| (opening.announce, opening.unchained));
+        let step = if announce { TROUBLE_STEP } else { 1 };
+        let counter = known.sent_counter.max(known.seen_counter).saturating_add(step);
         let resumption = if unchained { None } else { self.newest_resumption(jid, device)? };
         let payload = Payload {
             certificate,
@@ -251,6 +261,9 @@ impl Draft<'_> {
         if opening.announce && !asked {
             self.send_empty(jid, device)?;
         }
+        if self.own()?.jid == *jid {
+            self.linking_opened(jid, device, id)?;
+        }
         self.flush(jid)?;
         Ok(true)
     }
@@ -315,6 +328,7 @@ impl Draft<'_> {
             known.refused_until = until;
         }
         if self.own()?.jid == key.0 {
+            self.linking_not_opened(key.1)?;
             // A device of one's own that cannot be covered holds nothing up.
             return self.flush_all();
         }

@@ -12,19 +12,19 @@ use crate::engine::records::{OneTime, OwnKey, OwnPrekeys, Purpose};
 use crate::env::Timestamp;
 use crate::error::{Error, Misuse};
 use crate::identity::{
-    CertificateTbs, DeviceCertificate, DeviceEntry, DeviceList, DeviceRecord, DeviceState, ListTbs,
-    MAX_DEVICES, Prekey, PrekeyKind, PrekeyTbs, PublicKey, RecordTbs, digest, spelled,
+    CertificateTbs, DeviceCertificate, DeviceList, DeviceRecord, Prekey, PrekeyKind, PrekeyTbs, PublicKey,
+    RecordTbs, digest, spelled,
 };
 use crate::jid::{Address, BareJid};
 use crate::presence::{AdvertTbs, PresenceMeaning};
 use crate::stanza::parse;
-use crate::step::{Effect, Event, SendError, Token};
+use crate::step::{Effect, SendError, Token};
 use crate::wire::Bytes;
 
 /// A certificate lasts a year and is renewed a quarter before, so that a device that is rarely
 /// switched on stays certified.
-const CERTIFICATE_LIFE: Duration = Duration::from_hours(365 * 24);
-const CERTIFICATE_RENEWAL: Duration = Duration::from_hours(90 * 24);
+pub(super) const CERTIFICATE_LIFE: Duration = Duration::from_hours(365 * 24);
+pub(super) const CERTIFICATE_RENEWAL: Duration = Duration::from_hours(90 * 24);
 
 /// Prekeys change weekly: a first flight is forward secret from then on plus the grace below.
 pub(super) const PREKEY_ROTATION: Duration = Duration::from_hours(7 * 24);
@@ -139,6 +139,7 @@ impl Draft<'_> {
             let request = AgentRequest::from_bytes(ask.request.as_slice()).map_err(|_| Misuse::Record)?;
             self.effects.push(Effect::Ask(request));
         }
+        self.repeat_linking()?;
         for key in self.state.outbox.all_keys() {
             if !new_stream {
                 self.resend(key)?;
@@ -182,6 +183,10 @@ impl Draft<'_> {
         if own.agent_retry_at.is_some_and(|at| self.now.as_millis() < at) {
             return self.settle_presence();
         }
+        if self.is_unlinked()? {
+            self.settle_linking()?;
+            return self.settle_presence();
+        }
         let Some(certificate) = self.settle_certificate()? else { return self.settle_presence() };
         if !fetched {
             let contact = self.contact_mut(&account)?;
@@ -194,13 +199,20 @@ impl Draft<'_> {
             // The advert of the last session is good as long as nothing has changed.
             return self.settle_presence();
         }
+        if self.own()?.other_account.is_some() {
+            // Nothing is published over it.
+            return self.settle_presence();
+        }
         self.settle_list(&account, &certificate)?;
+        self.settle_linked(&account)?;
         if self.own()?.left {
             return self.end_held();
         }
         self.settle_record(&certificate)?;
         self.settle_one_time(&certificate)?;
         self.settle_publication()?;
+        self.settle_announcement(&account)?;
+        self.settle_names(&account)?;
         self.settle_advert(&account)?;
         self.settle_presence()
     }
@@ -212,9 +224,13 @@ impl Draft<'_> {
         if certificate.as_ref().is_none_or(renewal) {
             let own = self.own()?;
             let identity = &self.config.identity;
+            let Some(account) = identity.account() else {
+                self.ask_for_renewal()?;
+                return Ok(certificate);
+            };
             let tbs = CertificateTbs {
                 jid: spelled(&own.jid),
-                account: identity.account().clone(),
+                account: account.clone(),
                 device: own.device,
                 signing_key: identity.signing_key().clone(),
                 agreement_keys: identity.agreement_keys().to_vec(),
@@ -231,36 +247,6 @@ impl Draft<'_> {
             self.ask_once(Purpose::Certificate, || operation(Operation::certify_device(tbs.encode())))?;
         }
         Ok(certificate)
-    }
-
-    fn settle_list(&mut self, account: &BareJid, certificate: &DeviceCertificate) -> Done {
-        let list = self.list_of(account)?;
-        let current = list.as_ref().is_some_and(|list| list.accepts(certificate).is_ok());
-        if current || list.is_none() && self.own()?.list_refused {
-            return Ok(());
-        }
-        let entry =
-            list.iter().flat_map(DeviceList::entries).find(|entry| entry.device == certificate.device());
-        if entry.is_some_and(|entry| entry.state == DeviceState::Retired) {
-            // Another device of the account has retired this one; a retired device lives no more.
-            self.own_mut()?.left = true;
-            self.notify(Event::Retired);
-            return Ok(());
-        }
-        let lowest_serial = entry.map_or(1, |entry| entry.lowest_serial);
-        if entry.is_none() && list.as_ref().is_some_and(|list| list.entries().len() >= MAX_DEVICES) {
-            self.notify(Event::TooManyDevices);
-            return Ok(());
-        }
-        let (device, key) = (certificate.device(), certificate.account().clone());
-        let jid = account.clone();
-        self.ask_once(Purpose::List, || {
-            let mut entries = list.as_ref().map_or_else(Vec::new, |list| list.entries().to_vec());
-            entries.retain(|entry| entry.device != device);
-            entries.push(DeviceEntry { device, lowest_serial, state: DeviceState::Live });
-            let version = list.as_ref().map_or(0, DeviceList::version).saturating_add(1);
-            operation(Operation::sign_device_list(ListTbs::new(&jid, &key, version, entries, false).encode()))
-        })
     }
 
     fn settle_record(&mut self, certificate: &DeviceCertificate) -> Done {

@@ -2,8 +2,10 @@
 
 use crate::engine::Engine;
 use crate::engine::records::Contact as ContactRecord;
+use crate::env::Timestamp;
 use crate::error::{Error, Misuse};
 use crate::fingerprint::Fingerprint;
+use crate::identity::{DeviceCertificate, DeviceList};
 use crate::jid::BareJid;
 use crate::secret::Secret;
 use crate::step::{Authentication, Form, Need, SendError, Token};
@@ -63,6 +65,24 @@ impl Contact {
     }
 }
 
+/// A device of the own account.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct OwnDevice {
+    /// Its number.
+    pub device: u32,
+    /// The name that its user has given it, if it has told it to this one.
+    pub name: Option<String>,
+    /// Whether it is this device.
+    pub this: bool,
+    /// Whether it is in use; else it is retired.
+    pub live: bool,
+    /// Until when it is certified, as far as that is known: after that nobody takes anything from it.
+    pub expires: Option<Timestamp>,
+    /// The day on which it was last heard of. One that has been silent for a year should be retired.
+    pub last_seen: Option<Timestamp>,
+}
+
 /// A stanza handed in that has not gone out, or is not acknowledged.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
@@ -101,6 +121,9 @@ impl Engine {
             Need::Policy => self.config.least,
             Need::Encrypted(level) | Need::Authenticated(Authentication { level, .. }) => *level,
         };
+        if self.state.own.get(&())?.is_some_and(|own| own.other_account.is_some()) {
+            return Ok(Outlook::Refused(SendError::OtherAccountKey));
+        }
         if contact.other_key.is_some() {
             return Ok(Outlook::Refused(SendError::KeyChanged));
         }
@@ -140,13 +163,40 @@ impl Engine {
         })
     }
 
-    /// The live devices of the own account, this one among them, by the device list.
+    /// The devices of the own account, this one among them, as the device list has them.
     ///
     /// # Errors
     /// [`Error::NotLoaded`].
-    pub fn own_devices(&self) -> Result<Vec<u32>, Error> {
+    pub fn own_devices(&self) -> Result<Vec<OwnDevice>, Error> {
         let Some(own) = self.state.own.get(&())? else { return Ok(Vec::new()) };
-        Ok(self.state.contacts.get(&own.jid)?.map_or_else(Vec::new, |contact| contact.live.clone()))
+        let Some(contact) = self.state.contacts.get(&own.jid)?.filter(|own| !own.list.as_slice().is_empty())
+        else {
+            return Ok(Vec::new());
+        };
+        let list = DeviceList::from_store(contact.list.as_slice()).map_err(|_| Misuse::Record)?;
+        let mut out = Vec::new();
+        for entry in list.entries() {
+            let this = entry.device == own.device;
+            let known = self.state.devices.get(&(own.jid.clone(), entry.device))?;
+            let name = if this { Some(&own.name) } else { known.map(|known| &known.name) };
+            let certificate =
+                if this { Some(&own.certificate) } else { known.map(|known| &known.certificate) };
+            let certificate = certificate.filter(|certificate| !certificate.as_slice().is_empty());
+            let expires = certificate
+                .map(|certificate| DeviceCertificate::from_store(certificate.as_slice()))
+                .transpose()
+                .map_err(|_| Misuse::Record)?
+                .map(|certificate| certificate.not_after());
+            out.push(OwnDevice {
+                device: entry.device,
+                name: name.filter(|name| !name.is_empty()).cloned(),
+                this,
+                live: list.is_live(entry.device) && !list.is_tombstone(),
+                expires,
+                last_seen: known.map(|known| known.last_seen).filter(|at| *at != Timestamp::default()),
+            });
+        }
+        Ok(out)
     }
 
     /// What is known of an account; `None` if nothing.
@@ -170,10 +220,15 @@ impl Engine {
         }))
     }
 
-    /// The fingerprint of the own account's key.
-    #[must_use]
-    pub fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::new(self.config.account.clone(), self.config.identity.account_digest())
+    /// The fingerprint of the own account's key; none on a device that waits to be [linked](crate::Command::Link).
+    ///
+    /// # Errors
+    /// [`Error::NotLoaded`].
+    pub fn fingerprint(&self) -> Result<Option<Fingerprint>, Error> {
+        let account = &self.config.account;
+        let known = self.state.contacts.get(account)?.and_then(|contact| contact.account_key);
+        let key = self.config.identity.account_digest().or(known);
+        Ok(key.map(|key| Fingerprint::new(account.clone(), key)))
     }
 
     /// What was decided about the keys of a contact and no longer holds, the oldest first; the newest sixteen. What

@@ -404,7 +404,7 @@ impl Draft<'_> {
         }
         let before = session.clone();
         let mut opened = session.open(suite, self.now, &bound, message.part.body, &mut skipped)?;
-        opened.expired_chains = session.keep_chains(&before, opened.expired_chains);
+        opened.expired_chains = session.keep_chains(&before, &opened.expired_chains);
         opened.excess = session.unread().saturating_sub(crate::session::MAX_STORED);
         Ok(opened)
     }
@@ -435,6 +435,9 @@ impl Draft<'_> {
             Ok(content) => content,
             Err(reason) => return Ok(Err(reason)),
         };
+        if let Err(reason) = self.check_linking(key, &content)? {
+            return Ok(Err(reason));
+        }
         let tag = opened.answer_tag;
         self.take_skipped(&mut session, key, opened)?;
         let time = content.time;
@@ -456,6 +459,7 @@ impl Draft<'_> {
         let Some(session) = self.state.sessions.get_mut(key)? else { return Ok(Ok(())) };
         session.note_read(counts);
         let beat = session.heartbeat_due();
+        self.seen_alive(&key.0, key.1)?;
         // Only the live session seals: an older one may be of a state that was restored.
         let live = self.device(&key.0, key.1)?.and_then(|known| known.live) == Some(key.2);
         if beat && live && self.is_friend(&key.0)? {

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use crate::engine::publish::Publishing;
 use crate::engine::seen::Seen;
 use crate::env::Timestamp;
-use crate::identity::Digest;
+use crate::identity::{DeviceEntry, Digest};
 use crate::jid::BareJid;
 use crate::secret::Secret;
 use crate::session::{Session, SkippedBlock};
@@ -64,8 +64,8 @@ pub(crate) use history::{History, HistoryState};
 pub(crate) use recovery::{Kept, Trouble};
 pub(crate) use verification::{Begun, Run, Stage, Verification};
 pub(crate) use work::{
-    Acknowledged, Arrival, Ask, InboxItem, Inquiry, Opening, OpeningStage, OutboxItem, Purpose, Query,
-    Question, Request, WaitingSend,
+    Acknowledged, Arrival, Ask, InboxItem, Inquiry, Linking, LinkingStage, Opening, OpeningStage, OutboxItem,
+    Purpose, Query, Question, Request, WaitingSend,
 };
 
 /// This device, as far as it changes rarely.
@@ -127,6 +127,30 @@ pub(crate) struct Own {
     /// Whether the node of the records has been configured to keep one for each device.
     #[tls_codec(with = "crate::wire::flag")]
     pub(crate) room_made: bool,
+    /// What the next version of the list is to say besides: devices that were retired or taken in here, and what a list
+    /// made elsewhere at the same time lacks.
+    pub(crate) amends: Vec<DeviceEntry>,
+    /// The name that the user has given this device; empty if none.
+    #[tls_codec(with = "crate::wire::text")]
+    pub(crate) name: String,
+    /// Whether it ever was given one.
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) renamed: bool,
+    /// Whether it has been told that the list has no room.
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) list_full: bool,
+    /// When devices asked to be linked, and when strings were compared, in milliseconds.
+    pub(crate) linking_requests: Vec<u64>,
+    pub(crate) linking_runs: Vec<u64>,
+    /// When another device was last asked for a certificate, in milliseconds, and how often that was.
+    pub(crate) renewal_asked: u64,
+    pub(crate) renewals: u32,
+    /// The digest of another account key that the account shows; nothing is published over it.
+    pub(crate) other_account: Option<Digest>,
+    /// That of the one that the user has given up.
+    pub(crate) disowned: Option<Digest>,
+    /// The version of the list that the devices with a session have been told of.
+    pub(crate) announced: u32,
     /// What an iq is under way for.
     pub(crate) publishing: Option<Publishing>,
     /// What is wrong, as it was told; how often in a row; and when it is tried again.
@@ -428,6 +452,15 @@ pub(crate) struct Device {
     pub(crate) statements: Seen,
     /// The highest time that messages have said in sessions that are gone, in milliseconds.
     pub(crate) heard: u64,
+    /// Of another device of the own account: when it was last heard of, to the day.
+    #[tls_codec(with = "crate::wire::time")]
+    pub(crate) last_seen: Timestamp,
+    /// The name that it has told; empty if none.
+    #[tls_codec(with = "crate::wire::text")]
+    pub(crate) name: String,
+    /// Whether it has been told this device's name.
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) named: bool,
 }
 
 impl Device {

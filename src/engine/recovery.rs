@@ -61,6 +61,7 @@ impl Draft<'_> {
             Misbehaviour::TooMuch.into(),
             // A session that one side has of an older state than the other.
             Misbehaviour::Equivocation.into(),
+            Misbehaviour::OutOfTurn.into(),
             Reason::Unauthentic,
         ];
         if !lost.contains(&reason) || !self.may_ask_again(jid, device)? {

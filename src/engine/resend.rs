@@ -8,7 +8,7 @@ use crate::engine::receive::{How, Incoming};
 use crate::engine::records::{Kept, SessionKey};
 use crate::engine::recovery::Missing;
 use crate::env::Timestamp;
-use crate::error::{Error, Malformed, Misbehaviour, Misuse};
+use crate::error::{Error, Malformed, Misbehaviour, Misuse, Reason};
 use crate::jid::BareJid;
 use crate::secret::Secret;
 use crate::session::{Session, StanzaKind};
@@ -138,7 +138,7 @@ impl Draft<'_> {
     }
 
     /// A device asks for what was sent to it after `since`.
-    pub(super) fn asked_to_resend(&mut self, key: &SessionKey, since: u64) -> Done {
+    pub(super) fn asked_to_resend(&mut self, key: &SessionKey, said: Timestamp, since: u64) -> Done {
         let (jid, device) = (&key.0, key.1);
         let restored = self.own()?.restored_at;
         // What is of before a restore must not seal.
@@ -146,11 +146,20 @@ impl Draft<'_> {
         if !self.device(jid, device)?.is_some_and(|known| known.is_good(self.now)) || created < restored {
             return Ok(());
         }
+        let live = self.device(jid, device)?.and_then(|known| known.live);
+        let heard = match live {
+            Some(live) => self.state.sessions.get(&(jid.clone(), device, live))?.map_or(0, Session::heard),
+            None => 0,
+        };
+        if said.as_millis() < heard {
+            // Held back on its way: the device has moved on since, and so it stays.
+            return Ok(());
+        }
         // Whichever handshake was later: here both understand each other, and in the live one it may be that they do not.
         if let Some(known) = self.state.devices.get_mut(&(jid.clone(), device))? {
             known.live = Some(key.2);
         }
-        if self.own()?.left || !self.is_trusted_friend(jid)? {
+        if self.own()?.left || !self.is_trusted_friend(jid)? || self.check_trust(jid)?.is_err() {
             return Ok(());
         }
         let session = self.state.sessions.get(key)?.map(Session::suite_id);
@@ -248,10 +257,14 @@ impl Draft<'_> {
         let (Some(addressed), Some(content), true) =
             (addressed, content.filter(|content| fits(&content.body)), known_type)
         else {
-            return self.refuse_resent(&sender, device, Malformed::Stanza.into());
+            self.refuse_resent(&sender, device, Malformed::Stanza.into());
+            return Ok(false);
         };
         match self.is_missing(&sender, device, content.time)? {
-            Missing::No => return self.refuse_resent(&sender, device, Misbehaviour::OutOfTurn.into()),
+            Missing::No => {
+                self.refuse_resent(&sender, device, Misbehaviour::OutOfTurn.into());
+                return Ok(false);
+            }
             Missing::Read => {
                 self.notify(Event::Duplicate { peer: sender, device });
                 return Ok(false);
@@ -305,15 +318,9 @@ impl Draft<'_> {
         Ok(true)
     }
 
-    fn refuse_resent(
-        &mut self,
-        peer: &BareJid,
-        device: u32,
-        reason: crate::error::Reason,
-    ) -> Result<bool, Error> {
+    fn refuse_resent(&mut self, peer: &BareJid, device: u32, reason: Reason) {
         let (peer, device) = (Some(peer.clone()), Some(device));
         self.notify(Event::Rejected { peer, device, reason, recoverable: false });
-        Ok(false)
     }
 }
 

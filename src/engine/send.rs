@@ -284,6 +284,9 @@ impl Draft<'_> {
         if self.own()?.certificate.as_slice().is_empty() {
             return Ok(Attempt::Wait(Waiting::Agent));
         }
+        if self.own()?.other_account.is_some() {
+            return Ok(Attempt::Fail(SendError::OtherAccountKey));
+        }
         // Of a stream that may be resumed; else it goes with its stream.
         if &*element.name != MESSAGE && !self.own()?.connected {
             return Ok(Attempt::Wait(Waiting::Connection));

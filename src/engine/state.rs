@@ -5,8 +5,8 @@ use zeroize::Zeroizing;
 use crate::engine::Config;
 use crate::engine::records::{
     Accepted, Acknowledged, Arrival, Ask, Contact, Counters, Device, History, InboxItem, Inquiry, Kept,
-    OneTime, Opening, OutboxItem, Own, OwnPrekeys, PastDecisions, Question, Request, Trouble, Verification,
-    WaitingSend,
+    Linking, OneTime, Opening, OutboxItem, Own, OwnPrekeys, PastDecisions, Question, Request, Trouble,
+    Verification, WaitingSend,
 };
 use crate::env::Timestamp;
 use crate::error::Misuse;
@@ -100,6 +100,7 @@ tables! {
     verifications: Verification,
     kept: Kept,
     troubles: Trouble,
+    linkings: Linking,
 }
 
 impl State {
@@ -127,7 +128,8 @@ impl State {
             if !own.certificate.as_slice().is_empty() {
                 let certificate = DeviceCertificate::from_store(own.certificate.as_slice());
                 let certificate = certificate.map_err(|_| Misuse::Record)?;
-                let ours = *certificate.account_digest() == config.identity.account_digest()
+                let account = config.identity.account_digest();
+                let ours = account.is_none_or(|account| *certificate.account_digest() == account)
                     && certificate.signing_key() == config.identity.signing_key();
                 if !ours {
                     // The keys of another device, or made anew: nothing of this store fits them.

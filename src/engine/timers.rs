@@ -46,6 +46,9 @@ impl Draft<'_> {
         for id in self.state.histories.due(self.now) {
             self.history_due(id)?;
         }
+        for device in self.state.linkings.due(self.now) {
+            self.linking_due(device)?;
+        }
         for id in self.state.one_time.due(self.now) {
             match until {
                 Some(until) => {

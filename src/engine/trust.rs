@@ -67,7 +67,7 @@ impl Draft<'_> {
     pub(super) fn scanned(&mut self, code: &Fingerprint) -> Done {
         let (jid, key) = (code.jid().clone(), code.key());
         if self.own()?.jid == jid {
-            if key != self.config.identity.account_digest() {
+            if Some(key) != self.own_account()?.map(|own| own.digest()) {
                 self.notify(Event::CodeMismatch { peer: jid });
             }
             return Ok(());

@@ -1,6 +1,7 @@
 //! Device certificates: the account key says which keys a device has.
 
 use core::fmt;
+use core::time::Duration;
 
 use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize};
 
@@ -20,6 +21,12 @@ pub(crate) const CERTIFICATE_LABEL: &str = "device certificate";
 /// Flag: signed by the device itself and good for linking it only. [`DeviceCertificate::verify`]
 /// refuses it.
 pub(crate) const LINKING: u8 = 1;
+
+/// What a new device signs its provisional certificate as.
+pub(crate) const PROVISIONAL_LABEL: &str = "provisional certificate";
+
+/// A provisional certificate is good for so long: time for a person to look at two screens.
+pub(crate) const LINKING_LIFE: Duration = Duration::from_mins(10);
 
 /// The longest certificate: 200 bytes with the keys of every suite here, and room for a long JID
 /// and keys of other algorithms. A record, which has 2 KiB, holds one.
@@ -60,6 +67,20 @@ impl CertificateTbs {
     /// What the certificate of these exact bytes says, verified or not.
     pub(crate) fn inside(certificate: &[u8]) -> Result<Self, Reason> {
         Ok(split::<Self>(certificate, MAX_CERTIFICATE)?.content)
+    }
+
+    /// Refuses what is no provisional certificate.
+    pub(crate) fn check_provisional(&self) -> Result<(), Reason> {
+        let life = u64::from(self.not_after.saturating_sub(self.not_before));
+        if self.flags & LINKING == 0 || life > LINKING_LIFE.as_secs() {
+            return Err(Misbehaviour::WrongSubject.into());
+        }
+        Ok(())
+    }
+
+    /// Whether it says that it is good for linking only.
+    pub(crate) fn is_provisional(&self) -> bool {
+        self.flags & LINKING != 0
     }
 
     /// Refuses what no certificate may say, whoever signed it.
@@ -119,11 +140,33 @@ impl DeviceCertificate {
     pub(crate) fn verify_at_any_time(bytes: &[u8], suites: &Suites) -> Result<Self, Reason> {
         let parts = split::<CertificateTbs>(bytes, MAX_CERTIFICATE)?;
         parts.content.check(suites)?;
-        if parts.content.flags & LINKING != 0 {
+        if parts.content.is_provisional() {
             return Err(Misbehaviour::WrongSubject.into());
         }
         let signature = parts.signature.as_ref();
         parts.content.account.verify(suites, CERTIFICATE_LABEL, parts.exact, signature)?;
+        Self::assemble(parts.content, bytes)
+    }
+
+    /// Verifies a provisional certificate, by which a new device asks to be linked: it says which keys the device has,
+    /// and nothing of whose it is.
+    pub(crate) fn verify_provisional(bytes: &[u8], suites: &Suites, now: Timestamp) -> Result<Self, Reason> {
+        let certificate = Self::verify_provisional_at_any_time(bytes, suites)?;
+        certificate.check_time(now)?;
+        Ok(certificate)
+    }
+
+    /// Puts together what a new device's agent signed.
+    pub(crate) fn issue_provisional(tbs: &[u8], signature: &[u8], suites: &Suites) -> Result<Self, Reason> {
+        Self::verify_provisional_at_any_time(&join(tbs, signature), suites)
+    }
+
+    fn verify_provisional_at_any_time(bytes: &[u8], suites: &Suites) -> Result<Self, Reason> {
+        let parts = split::<CertificateTbs>(bytes, MAX_CERTIFICATE)?;
+        parts.content.check(suites)?;
+        parts.content.check_provisional()?;
+        let signature = parts.signature.as_ref();
+        parts.content.signing_key.verify(suites, PROVISIONAL_LABEL, &[parts.exact], signature)?;
         Self::assemble(parts.content, bytes)
     }
 
@@ -333,6 +376,36 @@ mod tests {
         assert_eq!(certificate.agreement_key(AlgorithmId(0xF001)), Some(&[0; 65][..]));
         assert_eq!(certificate.extensions().len(), 1);
         assert_eq!(certificate.bytes(), bytes);
+    }
+
+    #[test]
+    fn a_provisional_certificate_is_good_for_linking_only() {
+        let (device, suites) = (Device::new("alice@example.com", 1), Suites::default());
+        let provisional = |change: &dyn Fn(&mut CertificateTbs)| {
+            let mut tbs = device.certificate_tbs();
+            (tbs.flags, tbs.not_before, tbs.not_after) = (LINKING, NOW, NOW + 600);
+            change(&mut tbs);
+            device.sign_as_device(PROVISIONAL_LABEL, &tbs.encode())
+        };
+        let check =
+            |bytes: &[u8]| DeviceCertificate::verify_provisional(bytes, &suites, fixture::now()).map(drop);
+        let good = provisional(&|_| {});
+        assert_eq!(check(&good), Ok(()));
+        for bytes in damaged(&good) {
+            assert!(check(&bytes).is_err());
+        }
+        let wrong = Misbehaviour::WrongSubject.into();
+        assert_eq!(verify(&good).err(), Some(wrong));
+        assert_eq!(check(&provisional(&|tbs| tbs.not_after += 1)), Err(wrong));
+        assert_eq!(check(&provisional(&|tbs| tbs.flags = 0)), Err(wrong));
+        let old = provisional(&|tbs| (tbs.not_before, tbs.not_after) = (NOW - 3 * DAY, NOW - 3 * DAY + 600));
+        assert_eq!(check(&old), Err(Misbehaviour::Expired.into()));
+        // Signed by the account, or as something else, it is none.
+        let mut tbs = device.certificate_tbs();
+        (tbs.flags, tbs.not_after) = (LINKING, tbs.not_before + 600);
+        let tbs = tbs.encode();
+        assert_eq!(check(&device.sign_as_account(PROVISIONAL_LABEL, &tbs)), Err(Reason::Unauthentic));
+        assert_eq!(check(&device.sign_as_device(CERTIFICATE_LABEL, &tbs)), Err(Reason::Unauthentic));
     }
 
     #[test]

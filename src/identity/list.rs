@@ -203,6 +203,11 @@ impl DeviceList {
         Ok(())
     }
 
+    /// The digest of the account key.
+    pub(crate) fn account(&self) -> &Digest {
+        &self.content.account
+    }
+
     /// The exact bytes.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes

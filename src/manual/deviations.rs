@@ -63,17 +63,17 @@
 //! | STREAM from the library | the same, over a suite's AEAD of 12 bytes nonce and 16 bytes tag | the library's lengths are fixed when it is compiled; a private suite of other lengths seals no files |
 //! | one session state for handshake and ratchet | the responder's first ratchet key is its signed prekey, the root step lazy | a step is made when something is sent, so no key is made for nothing |
 //! | an offer is the offerer's first thing in each chain | prepared after the root step of that chain | so the epoch of the message is the one before |
+//! | the short string for linking | fifteen digits, over the session's id too; the old device certifies only when both users have agreed | a user who has looked at one screen only certifies nothing |
+//! | who is asked to link | devices of the list that are online | a message to the bare JID would come back to the sender |
 //!
 //! # Not yet there
 //!
-//! The numbers are reserved where the design gave them: the *linking* flag, attestations in the record.
+//! The numbers are reserved where the design gave them: attestations in the record.
 //!
 //! * Catch-up mode: deletion timers run while an archive is read.
-//! * The control message *list version* is sent when the account leaves, and not yet at other changes of the list;
-//!   *resend request* is read and never sent.
-//! * A command that retires another device. A device that has been retired stops by itself.
+//! * *Resend request* is read and never sent.
 //! * What cannot be read in a session is not asked for again; only a session that lost too much is replaced.
-//! * Linking, attestations.
+//! * Attestations.
 //! * Access classes, offers to strangers, puzzles.
 //! * Files, media, the watch for clear-text channels.
 //! * Notes of a step for logs.

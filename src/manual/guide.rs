@@ -303,6 +303,27 @@
 //! device and who has first shown another one on the new raises `Event::KeyChanged`. Ask the user on both devices, before:
 //! who holds the new one gets all the past. Delete the file when it is taken: until then it is as secret as its key.
 //!
+//! # Several devices
+//!
+//! The *account key* vouches for the devices of an account; contacts know this one key. It is in the agent of at
+//! least one device.
+//!
+//! * First device: `LocalAgent::generate`. Back `LocalAgent::to_bytes` up where only the user gets at it: who has lost
+//!   all devices and this cannot go on under the same key.
+//! * Another device, by linking: `LocalAgent::without_account_key`. It connects, sends presence, and says `Command::Link`.
+//!   Every device with the account key that is online gets `LinkingAsked`; show it only where the user is just setting up a
+//!   device, and let one say `AcceptLinking`. Both then get `LinkingString`. The user compares and says `ConfirmLinking` on
+//!   both; `Linked` follows on both, or `LinkingFailed`, which says why. Ten minutes are all there is. Such a device
+//!   cannot link or retire others; its certificate is renewed by those with the key.
+//! * Another device, with a copy of the account key: `LocalAgent::for_new_device` of the backup. It adds itself.
+//! * If the account shows another account key than this agent's, `OtherAccountKey` says so, and nothing is published or sent.
+//!   Most often the user has another device already: link instead, with a new store. `Command::BeginAnew` is for those who
+//!   have lost everything; contacts see `KeyChanged`.
+//!
+//! `Engine::own_devices` lists them, with names (`Command::NameDevice`; only own devices see them), with the end of their
+//! certificates and when they were last heard of. A new one is `NewDevice` with the own JID on the others: show it, for it
+//! should be no surprise. `Command::RetireDevice` shuts a lost one out; that one gets `Retired` when it comes online.
+//!
 //! # Time
 //!
 //! `Env::now` is the wall clock. If it goes back, the engine takes it as standing still. A clock that is wrong

@@ -14,6 +14,7 @@
 //! | [`identity`] | account key, certificate, device list, device record, one-time prekey |
 //! | [`discovery`] | advert in presence, PEP nodes, requests between clients |
 //! | [`handshake`] | the first flight, step by step |
+//! | [`linking`] | a new device of an account; names and renewal |
 //! | [`session`] | the ratchets, associated data, resumption, exporter |
 //! | [`stanza`] | the element on the wire, and what is sealed in it |
 //! | [`canonical`] | authentication without encryption: what is covered of a visible stanza |
@@ -48,6 +49,7 @@ pub mod errors;
 pub mod handshake;
 pub mod history;
 pub mod identity;
+pub mod linking;
 pub mod recovery;
 pub mod session;
 pub mod stanza;

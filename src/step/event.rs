@@ -45,7 +45,7 @@ pub enum Event {
     /// is a copy of this device that runs too, or this state was put back from a backup without
     /// [`Command::Restored`](crate::Command::Restored). The engine goes on as if that had been said.
     Cloned,
-    /// A message under another encryption, such as OMEMO or OpenPGP. It follows as `Pass`: a body beside it is what
+    /// A message under another encryption, such as OMEMO or `OpenPGP`. It follows as `Pass`: a body beside it is what
     /// anybody on the way may have written.
     Foreign {
         /// The account that it claims to be from.
@@ -136,6 +136,35 @@ pub enum Event {
         /// The digest of its account key.
         digest: [u8; 32],
     },
+    /// A device is now one of the own account: this one, or one that this one has linked.
+    Linked {
+        /// The device.
+        device: u32,
+    },
+    /// A device that says that it is a new one of the own account asks to be linked. Show it only where the user is just
+    /// then setting one up: a server can make such devices up. [`Command::AcceptLinking`](crate::Command::AcceptLinking)
+    /// or [`CancelLinking`](crate::Command::CancelLinking) answers.
+    LinkingAsked {
+        /// The device.
+        device: u32,
+        /// Names the run.
+        run: RunId,
+    },
+    /// Linking has come to nothing.
+    LinkingFailed {
+        /// Names the run.
+        run: RunId,
+        /// Why.
+        why: LinkFault,
+    },
+    /// Both devices show this string, and the user compares:
+    /// [`Command::ConfirmLinking`](crate::Command::ConfirmLinking) on both.
+    LinkingString {
+        /// Names the run.
+        run: RunId,
+        /// The string.
+        string: ShortString,
+    },
     /// The account has left the protocol, by a statement it signed.
     Left {
         /// The account.
@@ -148,6 +177,13 @@ pub enum Event {
         peer: BareJid,
         /// The device.
         device: u32,
+    },
+    /// The own account shows another account key than this device's agent has: made on another device, perhaps, or by the
+    /// server. Nothing is published over it, and nothing is sent, until this device is given that key or linked, or the
+    /// user says [`Command::BeginAnew`](crate::Command::BeginAnew).
+    OtherAccountKey {
+        /// The digest of that key.
+        digest: [u8; 32],
     },
     /// Keys could not be published through the server as they should be; they are still answered by
     /// IQ. Told once for each change of what is wrong, however often it is tried.
@@ -245,6 +281,71 @@ pub enum Event {
         /// Whether the device will be asked for it again. If it has kept the message, that is delivered then.
         recoverable: bool,
     },
+}
+
+/// Why linking has come to nothing.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LinkFault {
+    /// The account key is not the one that the other device has.
+    #[error("the account key is another")]
+    AccountChanged,
+    /// A key agent refused, or did not answer.
+    #[error("the key agent refused")]
+    Agent,
+    /// One of the two users took it back.
+    #[error("cancelled")]
+    Cancelled,
+    /// Another device has taken it up.
+    #[error("taken up by another device")]
+    Elsewhere,
+    /// What came is not what was agreed on: somebody may stand between.
+    #[error("not what was agreed on")]
+    Invalid,
+    /// The strings were not the same: somebody stands between.
+    #[error("the strings were not the same")]
+    Mismatch,
+    /// The other device refused.
+    #[error("refused")]
+    Refused,
+    /// Ten minutes were not enough.
+    #[error("not in time")]
+    TimedOut,
+    /// Three comparisons within an hour.
+    #[error("too many in an hour")]
+    TooMany,
+}
+
+impl LinkFault {
+    /// As it stands in a message.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Cancelled => 1,
+            Self::Mismatch => 2,
+            Self::TimedOut => 3,
+            Self::Elsewhere => 4,
+            Self::Refused => 5,
+            Self::AccountChanged => 6,
+            Self::Agent => 7,
+            Self::TooMany => 8,
+            Self::Invalid => 9,
+        }
+    }
+
+    /// What a number in a message says; one that is not known ends a run like any other.
+    pub(crate) fn from_code(code: u8) -> Self {
+        match code {
+            2 => Self::Mismatch,
+            3 => Self::TimedOut,
+            4 => Self::Elsewhere,
+            5 => Self::Refused,
+            6 => Self::AccountChanged,
+            7 => Self::Agent,
+            8 => Self::TooMany,
+            9 => Self::Invalid,
+            _ => Self::Cancelled,
+        }
+    }
 }
 
 /// What is wrong with the publication of the own keys in PEP (XEP-0163). Until it is mended only

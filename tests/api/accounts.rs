@@ -85,6 +85,47 @@ fn nothing_from_a_changed_key_is_delivered() {
 }
 
 #[test]
+fn a_message_under_a_changed_key_tells_of_the_change_where_nothing_else_does() {
+    let mut world = talking(5);
+    world.disconnect(BOB);
+    world.run();
+    world.devices[BOB] = Device::first("bob@example.org/desk", &mut world.rng);
+    // His server goes on to give his old keys, and shows nobody that he is there.
+    world.server.freeze(BOB_JID);
+    world.server.unsubscribe(ALICE_JID, BOB_JID);
+    world.connect(BOB);
+    world.run();
+    assert_eq!(count(&world, ALICE, |event| matches!(event, Event::KeyChanged { .. })), 0);
+    let _ = world.say_with(BOB, ALICE_JID, "it is me", Need::Encrypted(Level::CLASSICAL));
+    world.run();
+    assert_eq!(count(&world, ALICE, |event| matches!(event, Event::KeyChanged { .. })), 1);
+    assert_eq!(bodies(&world, ALICE), Vec::<&str>::new());
+    assert_eq!(outlook(&world), Outlook::Refused(SendError::KeyChanged));
+}
+
+#[test]
+fn c2_the_same_backup_can_be_restored_twice() {
+    let mut world = talking(6);
+    let (store, record) = (world.devices[BOB].store.clone(), world.devices[BOB].record.clone());
+    for round in ["first", "second"] {
+        world.advance(std::time::Duration::from_hours(2));
+        world.crash(BOB);
+        (world.devices[BOB].store, world.devices[BOB].record) = (store.clone(), record.clone());
+        world.devices[BOB].restore();
+        world.command(BOB, Command::Restored);
+        world.restart(BOB);
+        world.run();
+        for (from, to) in [(BOB, ALICE_JID), (ALICE, BOB_JID)] {
+            let _ = world.say(from, to, round);
+            world.run();
+        }
+        assert!(bodies(&world, ALICE).contains(&round), "{}", world.dump());
+        assert!(bodies(&world, BOB).contains(&round), "{}", world.dump());
+    }
+    assert_eq!(count(&world, ALICE, |event| matches!(event, Event::RolledBack { .. })), 0);
+}
+
+#[test]
 fn forgetting_makes_a_contact_clear_again() {
     let mut world = talking(3);
     assert_eq!(outlook(&world), Outlook::Encrypted);

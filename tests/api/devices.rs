@@ -65,7 +65,9 @@ fn an_account_knows_its_own_devices() {
         let mut expected = account.map(|device| id(&world, device));
         expected.sort_unstable();
         for device in account {
-            let mut own = world.devices[device].engine().own_devices().unwrap();
+            let own = world.devices[device].engine().own_devices().unwrap();
+            assert!(own.iter().all(|known| known.live && known.expires.is_some()), "{own:?}");
+            let mut own: Vec<u32> = own.iter().map(|known| known.device).collect();
             own.sort_unstable();
             assert_eq!(own, expected);
         }

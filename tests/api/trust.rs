@@ -291,7 +291,7 @@ fn c12_a_delivery_says_how_far_its_sender_was_trusted_when_it_came() {
 
 /// Bob's fingerprint as he shows it.
 fn code(world: &World, device: usize) -> Fingerprint {
-    let shown = world.devices[device].engine().fingerprint().uri();
+    let shown = world.devices[device].engine().fingerprint().unwrap().unwrap().uri();
     Fingerprint::parse_uri(&shown).unwrap()
 }
 

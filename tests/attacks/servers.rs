@@ -119,7 +119,7 @@ fn a_stripped_advert_is_told_and_changes_nothing() {
     // What a server makes when a resource goes never counts.
     let gone = format!("<presence from='{PHONE}' to='{BOB}' type='unavailable'/>");
     world.step(World::BOB, Job::Received(gone));
-    assert_eq!(events(&world, World::BOB).len(), 1);
+    assert!(matches!(events(&world, World::BOB), [_, Event::Foreign { .. }]));
     world.say(World::BOB, ALICE, "secret");
     world.run();
     assert!(!sent(&world, DESK).concat().contains("secret"));
@@ -262,5 +262,9 @@ fn a_false_flight_does_not_keep_the_true_one_out() {
     }
     assert_eq!(bodies(&world, World::BOB), ["y", "x"]);
     let told = events(&world, World::BOB);
-    assert!(matches!(told, [Event::Rejected { .. }, Event::Rejected { .. }]), "{told:?}");
+    // Whether they were true cannot be known, so what was before is asked for.
+    assert!(
+        matches!(told, [Event::Rejected { .. }, Event::Rejected { .. }, Event::Recovering { .. }]),
+        "{told:?}"
+    );
 }

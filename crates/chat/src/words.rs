@@ -160,6 +160,35 @@ pub fn security(event: &Event) -> Said {
             Some(peer),
             &format!("{{}} has another device, {device}, which the key of {{}} vouches for."),
         ),
+        Event::Linked { device } => {
+            say(Info, "linked", None, &format!("Device {device} is now one of this account."))
+        }
+        Event::LinkingAsked { device, .. } => say(
+            Warning,
+            "linking-asked",
+            None,
+            &format!(
+                "Device {device} says that it is a new one of this account and wants to be taken in. If you are not setting one up right now, it is somebody else's: refuse."
+            ),
+        ),
+        Event::LinkingFailed { why, .. } => {
+            say(Warning, "linking-failed", None, &format!("The new device was not taken in: {why}."))
+        }
+        Event::LinkingString { string, .. } => say(
+            Warning,
+            "linking-compare",
+            None,
+            &format!("Compare on both devices, then say whether it is the same: {}.", string.digits()),
+        ),
+        Event::OtherAccountKey { digest } => say(
+            Warning,
+            "other-key",
+            None,
+            &format!(
+                "This account has another key already, with the fingerprint {}. Nothing is sent encrypted until you take this device in from another one, or give that key up.",
+                fingerprint(digest)
+            ),
+        ),
         Event::PublishFailed { why } => say(Warning, "keys-not-published", None, publish(*why)),
         Event::Published => say(Info, "keys-published", None, "The own keys are on the server again."),
         Event::SuitesShrank { peer, device } => say(
@@ -328,6 +357,9 @@ pub fn failed(why: SendError) -> (&'static str, &'static str) {
         SendError::NoKeys => ("no-keys", "The contact has no keys, so nothing can be encrypted for it."),
         SendError::NotForRooms => ("room", "Messages to rooms cannot be encrypted."),
         SendError::NotProtectable => ("kind", "This kind of message cannot be encrypted."),
+        SendError::OtherAccountKey => {
+            ("other-key", "The own account shows a key that is not this program's.")
+        }
         SendError::TooLarge => ("too-large", "The message is too long."),
         SendError::Untrusted => (
             "untrusted",

@@ -10,8 +10,8 @@ use xmpp_e2e::rand_core::CryptoRng;
 use xmpp_e2e::store::{MemoryStore, Store};
 use xmpp_e2e::suite::Suites;
 use xmpp_e2e::{
-    AgentReply, Config, Effect, Engine, Env, Error, Event, InboxId, LocalAgent, Need, OutboxId, Subscription,
-    Timestamp, Token,
+    AgentReply, Command, Config, Effect, Engine, Env, Error, Event, InboxId, LocalAgent, Need, OutboxId,
+    Subscription, Timestamp, Token,
 };
 
 use crate::server::{Server, bare};
@@ -43,6 +43,8 @@ pub struct Device {
     pub takes: bool,
     /// Answers the key agent's requests at once. Else [`answer`](Self::answer) does.
     pub answers: bool,
+    /// Gives up another account key that the account shows, at once.
+    pub begins_anew: bool,
     /// Answers iqs that it does not know, as it should; some clients never do.
     pub polite: bool,
     /// Called at every [`Moment`].
@@ -81,6 +83,15 @@ impl Device {
         Self::make(full_jid, other.agent.for_new_device(rng), &other.config.suites)
     }
 
+    /// A device whose agent has no account key: another one is to link it.
+    ///
+    /// # Panics
+    /// If `full_jid` is none.
+    #[must_use]
+    pub fn unlinked(full_jid: &str, suites: &Suites, rng: &mut dyn CryptoRng) -> Self {
+        Self::make(full_jid, LocalAgent::without_account_key(suites, rng), suites)
+    }
+
     /// A device with the keys of `agent`.
     ///
     /// # Panics
@@ -104,6 +115,7 @@ impl Device {
             acks: true,
             takes: true,
             answers: true,
+            begins_anew: true,
             polite: true,
             fault: None,
             moments: 0,
@@ -416,6 +428,9 @@ impl Device {
             Effect::Notify(event) => {
                 if let (Event::Rejected { reason, .. }, Job::Received(stanza)) = (&event, job) {
                     self.record.rejected.push((*reason, stanza.clone()));
+                }
+                if self.begins_anew && matches!(event, Event::OtherAccountKey { .. }) {
+                    jobs.push_back(Job::Command(Command::BeginAnew));
                 }
                 self.record.events.push(event);
             }

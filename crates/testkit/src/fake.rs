@@ -29,7 +29,7 @@ const MASK: u8 = 0xA5;
 struct Fake;
 
 /// Private bytes that are never all equal to the mask, so no public key is all zero.
-fn pair(len: usize, rng: &mut dyn CryptoRng) -> KeyPair {
+pub(crate) fn pair(len: usize, rng: &mut dyn CryptoRng) -> KeyPair {
     let secret = Secret::with(len, |bytes| {
         rng.fill_bytes(bytes);
         if let Some(first) = bytes.first_mut().filter(|first| **first == MASK) {
@@ -40,7 +40,7 @@ fn pair(len: usize, rng: &mut dyn CryptoRng) -> KeyPair {
     KeyPair { secret, public }
 }
 
-fn mask(secret: &Secret) -> Vec<u8> {
+pub(crate) fn mask(secret: &Secret) -> Vec<u8> {
     secret.expose().iter().map(|byte| byte ^ MASK).collect()
 }
 
@@ -49,7 +49,7 @@ fn length(bytes: &[u8], len: usize) -> Result<(), Refused> {
 }
 
 /// 32 bytes that depend on every byte of every part: FNV-1a, spread by the finisher of `SplitMix64`.
-fn mix(parts: &[&[u8]]) -> [u8; 32] {
+pub(crate) fn mix(parts: &[&[u8]]) -> [u8; 32] {
     let mut state = 0xCBF2_9CE4_8422_2325_u64;
     for byte in parts.iter().copied().flatten() {
         state = (state ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3);

@@ -9,6 +9,7 @@ pub mod operations;
 pub mod peek;
 pub mod recording;
 pub mod server;
+pub mod simulation;
 pub mod wire;
 pub mod world;
 mod xml;

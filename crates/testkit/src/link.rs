@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use chacha20::ChaCha20Rng;
+use xmpp_e2e::NS;
 use xmpp_e2e::rand_core::{Rng, SeedableRng};
 
 use crate::server::Tamper;
@@ -22,13 +23,17 @@ pub struct Odds {
     pub delay: u32,
     /// One letter or digit of it, anywhere, is another.
     pub edit: u32,
+    /// What this protocol has put into it is taken out.
+    pub strip: u32,
+    /// It comes up to [`Link::WITHHELD`] milliseconds later.
+    pub withhold: u32,
 }
 
 impl Odds {
-    /// Each thing happens to `n` of 1,000 stanzas.
+    /// Each thing that happens by accident happens to `n` of 1,000 stanzas.
     #[must_use]
     pub fn all(n: u32) -> Self {
-        Self { lose: n, reorder: n, repeat: n, delay: n, edit: n }
+        Self { lose: n, reorder: n, repeat: n, delay: n, edit: n, ..Self::default() }
     }
 }
 
@@ -47,8 +52,10 @@ struct State {
     /// When, in which order, to whom and what.
     delayed: BTreeMap<(u64, u64), (String, String)>,
     count: u64,
-    /// What came out of editing.
+    /// What came out of editing and stripping.
     edited: BTreeSet<String>,
+    /// What has been done.
+    done: Odds,
 }
 
 impl Link {
@@ -57,6 +64,9 @@ impl Link {
 
     /// The longest delay, in milliseconds: longer than clients wait for an answer.
     pub const DELAY: u32 = 60_000;
+
+    /// The longest that a server keeps something back, in milliseconds: ten days.
+    pub const WITHHELD: u32 = 864_000_000;
 
     /// A link that does the same for the same seed and stanzas.
     #[must_use]
@@ -70,7 +80,19 @@ impl Link {
             delayed: BTreeMap::new(),
             count: 0,
             edited: BTreeSet::new(),
+            done: Odds::default(),
         })))
+    }
+
+    /// From now on these things happen so often.
+    pub fn set_odds(&self, odds: Odds) {
+        self.0.borrow_mut().odds = odds;
+    }
+
+    /// How often each thing has happened.
+    #[must_use]
+    pub fn done(&self) -> Odds {
+        self.0.borrow().done
     }
 
     /// Does nothing to the stanzas for which `spares` is true.
@@ -121,12 +143,22 @@ impl State {
             out.push(stanza);
         } else if self.chance(self.odds.lose) {
             // Nothing comes.
+            self.done.lose += 1;
         } else {
             if self.chance(self.odds.edit) {
+                self.done.edit += 1;
                 stanza = self.edited(&stanza);
                 self.edited.insert(stanza.clone());
             }
+            if self.chance(self.odds.strip)
+                && let Some(rest) = stripped(&stanza)
+            {
+                self.done.strip += 1;
+                stanza = rest;
+                self.edited.insert(stanza.clone());
+            }
             if self.chance(self.odds.repeat) {
+                self.done.repeat += 1;
                 self.place(to, stanza.clone(), &mut out);
             }
             self.place(to, stanza, &mut out);
@@ -148,11 +180,16 @@ impl State {
 
     /// Lets a stanza through, now or later.
     fn place(&mut self, to: &str, stanza: String, out: &mut Vec<String>) {
-        if self.chance(self.odds.delay) {
+        let withheld = self.chance(self.odds.withhold);
+        if withheld || self.chance(self.odds.delay) {
             self.count += 1;
-            let at = self.now + u64::from(1 + self.below(Link::DELAY));
+            let longest = if withheld { Link::WITHHELD } else { Link::DELAY };
+            let done = if withheld { &mut self.done.withhold } else { &mut self.done.delay };
+            *done += 1;
+            let at = self.now + u64::from(1 + self.below(longest));
             self.delayed.insert((at, self.count), (to.to_owned(), stanza));
         } else if self.chance(self.odds.reorder) {
+            self.done.reorder += 1;
             let left = 1 + self.below(Link::OVERTAKEN);
             self.overtaken.push((to.to_owned(), left, stanza));
         } else {
@@ -186,6 +223,16 @@ impl State {
     fn below_len(&mut self, end: usize) -> usize {
         usize::try_from(self.rng.next_u32()).map_or(0, |number| number % end.max(1))
     }
+}
+
+/// A stanza without this protocol's first element; `None` if it has none.
+fn stripped(stanza: &str) -> Option<String> {
+    let place = stanza.find(&format!(" xmlns='{NS}'"))?;
+    let (before, rest) = stanza.split_at(place);
+    let start = before.rfind('<')?;
+    let end = format!("</{}>", before.get(start + 1..)?);
+    let (_, after) = rest.split_once(&end)?;
+    Some(format!("{}{after}", before.get(..start)?))
 }
 
 impl std::fmt::Debug for Link {
@@ -243,9 +290,18 @@ mod tests {
             assert_eq!((len, different), (10_000, 10_000));
             assert!((100..600).contains(&disorder), "{disorder}");
         }
+        let withheld = Odds { withhold: 50, ..Odds::default() };
+        assert_eq!(sorted(withheld).0, 10_000);
         let edited = run(3, Odds { edit: 50, ..Odds::default() });
         let edits = edited.iter().zip(0_u32..).filter(|(text, number)| **text != number.to_string()).count();
         assert!((300..700).contains(&edits), "{edits}");
+    }
+
+    #[test]
+    fn what_is_stripped_is_this_protocols() {
+        let stanza = format!("<message to='a'><body>x</body><e xmlns='{NS}'>AA</e><y/></message>");
+        assert_eq!(stripped(&stanza).as_deref(), Some("<message to='a'><body>x</body><y/></message>"));
+        assert_eq!(stripped("<presence><e2e xmlns='x'>AA</e2e></presence>"), None);
     }
 
     #[test]

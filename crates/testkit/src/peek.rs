@@ -41,6 +41,33 @@ impl Peek {
         Self::decode(&mut bytes.as_slice())
     }
 
+    /// The device that a message is of, and the first flights in it with the devices they are for.
+    #[must_use]
+    pub fn flights(stanza: &str) -> Option<(u32, Vec<(u32, Vec<u8>)>)> {
+        let element = Element::parse(stanza).filter(|element| element.name == "message")?;
+        let bytes = STANDARD.decode(element.child("e")?.inner).ok()?;
+        let rest = &mut bytes.as_slice();
+        let kind = *take(rest, 1)?.first()?;
+        let sender = u32(rest)?;
+        let mut flights = Vec::new();
+        if kind == 2 {
+            flights.push((u32(rest)?, flight(rest)?.to_vec()));
+        } else if kind == 3 {
+            take(rest, 2)?;
+            let mut entries = vector(rest)?;
+            while !entries.is_empty() {
+                // Two bits are flags: of the own account, and whether a flight follows.
+                let number = u32(&mut entries)?;
+                if number & 1 << 30 != 0 {
+                    flights.push((number & ((1 << 30) - 1), flight(&mut entries)?.to_vec()));
+                }
+                take(&mut entries, 1)?;
+                vector(&mut entries)?;
+            }
+        }
+        Some((sender, flights))
+    }
+
     fn decode(rest: &mut &[u8]) -> Option<Self> {
         let kind = *take(rest, 1)?.first().filter(|kind| [1, 2].contains(*kind))?;
         let (sender, recipient) = (u32(rest)?, u32(rest)?);

@@ -3,6 +3,7 @@
 //! They do to stanzas what Prosody and ejabberd do, and nothing else: `from` is stamped, what is
 //! inside stays as it was written, errors echo the stanza.
 
+mod archive;
 mod iq;
 mod message;
 mod presence;
@@ -35,6 +36,8 @@ pub struct Server {
     pub tamper: Option<Tamper>,
     /// Whether every resource has message carbons (XEP-0280) on.
     pub carbons: bool,
+    /// Whether the servers keep chat messages in archives (XEP-0313).
+    pub archives: bool,
     /// Everything that crossed a client's stream, in order, unless [`Server::silent`].
     pub log: Vec<Crossing>,
     /// Keeps no log: for long runs.
@@ -84,6 +87,10 @@ struct Account {
     offline: Vec<String>,
     pep: Pep,
     nodes: BTreeMap<String, Node>,
+    /// What is shown to those who fetch, in the place of `nodes`.
+    shown: Option<BTreeMap<String, Node>>,
+    /// Messages with the time they came, the oldest first.
+    archive: VecDeque<(u64, String)>,
 }
 
 #[derive(Default)]

@@ -88,6 +88,14 @@ impl World {
         self.devices.len() - 1
     }
 
+    /// Adds a device without account key, which another of its account is to link. It is not connected yet.
+    pub fn add_unlinked(&mut self, full_jid: &str) -> usize {
+        let device = Device::unlinked(full_jid, &self.suites, &mut self.rng);
+        self.server.register(device.account());
+        self.devices.push(device);
+        self.devices.len() - 1
+    }
+
     /// Adds `count` contacts of `account` that are online with adverts: `c000@example.net/home` and so
     /// on. Their programs stop once their keys are published, and the servers go on for them; only
     /// that of the contact number `keep` goes on, as the last device.
@@ -244,7 +252,7 @@ impl World {
     }
 
     /// One tick or stanza for one device. Whether there was anything.
-    fn turn(&mut self, device: usize) -> bool {
+    pub(crate) fn turn(&mut self, device: usize) -> bool {
         let now = self.now;
         let revives = self.revives;
         self.with(device, |device, server, env| {
@@ -263,13 +271,13 @@ impl World {
     }
 
     /// What the link had delayed until now.
-    fn arrivals(&mut self) -> bool {
+    pub(crate) fn arrivals(&mut self) -> bool {
         let arrived = self.link.as_ref().map(|link| link.due(self.now.as_millis())).unwrap_or_default();
         self.inject(arrived)
     }
 
     /// What the link holds back for others to overtake, when there are no others.
-    fn stragglers(&mut self) -> bool {
+    pub(crate) fn stragglers(&mut self) -> bool {
         let rest = self.link.as_ref().map(Link::rest).unwrap_or_default();
         self.inject(rest)
     }

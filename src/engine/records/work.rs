@@ -196,6 +196,9 @@ pub(crate) enum Purpose {
     Accept = 7,
     Tombstone = 8,
     Statement = 9,
+    Provisional = 10,
+    LinkCertificate = 11,
+    Renewal = 12,
 }
 
 /// A handshake that this side opens.
@@ -258,3 +261,67 @@ pub(crate) struct Arrival {
 }
 
 record!(Arrival, 16, (BareJid, u32));
+
+/// A run of linking, by the number of the other device. On a new device that looks for others there is one under zero,
+/// with its provisional certificate.
+#[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+pub(crate) struct Linking {
+    /// Whether this device is the new one.
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) new: bool,
+    pub(crate) stage: LinkingStage,
+    pub(crate) run: [u8; 16],
+    /// The session for it; zeros if there is none.
+    pub(crate) session: [u8; 16],
+    /// The full JID of the new device; empty on that.
+    #[tls_codec(with = "crate::wire::text")]
+    pub(crate) address: String,
+    /// The other device's certificate: on an old device it is provisional.
+    pub(crate) certificate: Bytes,
+    /// The contributions to the string.
+    #[tls_codec(with = "crate::wire::secret")]
+    pub(crate) mine: Secret,
+    pub(crate) theirs: [u8; 32],
+    pub(crate) commitment: Digest,
+    /// Whether the users of this and the other device have seen the same string.
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) confirmed: bool,
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) other_confirmed: bool,
+    /// The new device's certificate; empty before the agent has signed it.
+    pub(crate) issued: Bytes,
+    /// The last message, while nothing has answered it, and when it is said again, in milliseconds.
+    pub(crate) last: Bytes,
+    pub(crate) again_at: Option<u64>,
+    #[tls_codec(with = "crate::wire::time")]
+    pub(crate) deadline: Timestamp,
+}
+
+record!(Linking, 22, u32, |linking| {
+    let again = linking.again_at.map(Timestamp::from_millis);
+    Some(again.map_or(linking.deadline, |again| again.min(linking.deadline)))
+});
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+#[repr(u8)]
+pub(crate) enum LinkingStage {
+    /// A new device looks for others.
+    Searching = 1,
+    /// There is no session yet, or nothing has been said in it.
+    Opening = 2,
+    /// The old device's user is asked.
+    Asked = 3,
+    /// That user has agreed; the new device's contribution is awaited.
+    Accepted = 4,
+    /// The users compare.
+    Comparing = 5,
+    /// The agent certifies the new device.
+    Certifying = 6,
+    /// The list with the new device is made.
+    Listing = 7,
+    /// The new device has been sent all that it needs.
+    Sent = 8,
+    /// It came to nothing, on a new device that asks others.
+    Ended = 9,
+}

@@ -16,6 +16,7 @@
 //! | sign advert | 4 | `opaque AdvertTBS<V>`, `opaque jid<V>`, `opaque Meaning<V>`, empty if the advert covers no presence | device signing | signature |
 //! | sign one-time prekeys | 5 | vector of `opaque PrekeyTBS<V>`, at most 128, all of one device | device signing | signatures |
 //! | agree | 6 | `uint16 suite`, vector of `Leg`, at most 4 | device agreement | legs |
+//! | begin linking | 8 | `opaque CertificateTBS<V>` with the flag *linking* | device signing | signature |
 //! | sign stanza | 7 | `opaque SignedTBS<V>`, `opaque jid<V>` | device signing | signature |
 //!
 //! | answer | number | body |

@@ -34,6 +34,8 @@
 //! | skipped keys for one message | 1,000 | a third of a millisecond of work; more than a server drops |
 //! | chunk of a file of history | 65,536 bytes | little to hold in memory, much for one tag |
 //! | message about a file of history | 512 bytes, its name 255 | a name as file systems have it |
+//! | name of a device | 64 bytes | a line on any screen |
+//! | a run of linking, and a provisional certificate | 10 minutes | time for a person to look at two screens |
 //! | clock tolerance | 1 day | time zones make up to 14 hours |
 //! | advert's life | 7 days, 8 taken | a stolen one could be shown for ever |
 //!
@@ -86,6 +88,8 @@
 //! | URI of a code | 9,469 bytes | a JID with every byte escaped |
 //! | decisions about keys in a file of history | 31 MB | one about each of the accounts remembered |
 //! | files of history with one device | 4 either way | one is needed; failed attempts must not stand in its way |
+//! | runs of linking in an hour | 3 comparisons, 6 requests, one at a time | one chance in 10^15 for each; a server makes up devices |
+//! | old devices asked at once to link | 4 | those at hand |
 //! | prekeys in a request to the agent | 128 | a store that ran empty |
 //! | messages kept to be sent again | 100 for a contact, 1 MiB in all, 7 days; configurable | more than is written before somebody notices |
 //! | messages sent again at one request | 100, the newest | the same |
@@ -102,6 +106,7 @@
 //! | what | time | reason |
 //! |---|---|---|
 //! | certificate | 1 year, renewed 90 days before | a device that is rarely on stays certified |
+//! | renewal asked of another device | daily, one device | it is no hurry for 90 days |
 //! | record | rotated after 7 days, good for 30 | a device off for a month can be written to |
 //! | superseded prekeys | kept 32 days | the record's life, clocks, offline stores |
 //! | given one-time prekeys | kept 32 days | the flight may lie in an offline store |

@@ -41,7 +41,7 @@
 //! Signed by `account`. At most 1,024 bytes with the signature; 209 for `alice@example.com` and one agreement key.
 //!
 //! * It holds from a day before `not_before` to a day after `not_after`; `not_after` must not be before `not_before`.
-//! * A certificate with the flag *linking* is good for linking a device only. Everything in this version refuses it
+//! * A certificate with the flag *linking* is good for [linking](super::linking) a device only; everything else refuses it
 //!   as `wrong subject`. Other flags are ignored.
 //! * The serial rises with each certificate of a device. A certificate may follow another of the same account, account
 //!   key and device only if its serial is higher or its bytes are the same. A lower serial is a rollback, an equal one

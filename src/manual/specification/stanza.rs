@@ -114,9 +114,10 @@
 //! | 2 | list version | `uint32`: the version of the sender's device list |
 //! | 3 | sending again | a request, or a message, as [`recovery`](super::recovery) has it |
 //! | 4 | verification | `opaque<V>`: see [`verification`](super::verification) |
+//! | 5 | linking | `opaque<V>`: see [`linking`](super::linking) |
 //! | 6 | history | `opaque<V>`: see [`history`](super::history) |
 //!
-//! An unknown kind or control type is refused as of an unknown version. Type 2 is sent when an account leaves.
+//! An unknown kind or control type is refused as of an unknown version. Type 2 is sent when there is a new list.
 //!
 //! Kind 1 is used if a message, apart from children for servers, has only a `<body/>` in `jabber:client`
 //! without attributes and child elements; it has no inner id. Otherwise kind 2, or kind 3 if the stanza has other

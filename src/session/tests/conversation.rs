@@ -194,7 +194,7 @@ fn chains_can_be_kept_for_longer() {
         let session = &mut pair.devices[1].session;
         if session.earlier.is_empty() {
             let expired: Vec<u32> = before.earlier.iter().map(|earlier| earlier.number).collect();
-            assert!(session.keep_chains(&before, expired).is_empty());
+            assert!(session.keep_chains(&before, &expired).is_empty());
         }
         assert_eq!((session.unread(), session.earlier.len()), (1, 1));
     }

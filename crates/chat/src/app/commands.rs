@@ -172,6 +172,8 @@ impl App {
         let engine = self.client.engine();
         let contact = engine.contact(&jid).map_err(Stop::error)?;
         let devices = if own { engine.own_devices().map_err(Stop::error)? } else { Vec::new() };
+        let devices: Vec<u32> =
+            devices.iter().filter(|device| device.live).map(|device| device.device).collect();
         let state = match &contact {
             _ if own => "encrypts",
             None => "unknown",

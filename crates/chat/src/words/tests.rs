@@ -49,6 +49,10 @@ fn events() -> Vec<Event> {
         Event::Encrypts { peer: p(), digest },
         Event::Left { peer: p() },
         Event::NewDevice { peer: p(), device },
+        Event::Linked { device },
+        Event::LinkingAsked { device, run: [1; 16] },
+        Event::LinkingFailed { run: [1; 16], why: LinkFault::TimedOut },
+        Event::OtherAccountKey { digest },
         Event::Published,
         Event::SuitesShrank { peer: p(), device },
         Event::ListWithheld { peer: p() },
@@ -137,6 +141,7 @@ fn every_fate_has_a_word_and_a_sentence() {
         SendError::NoKeys,
         SendError::NotForRooms,
         SendError::NotProtectable,
+        SendError::OtherAccountKey,
         SendError::TooLarge,
     ];
     let said = waits.map(waiting).into_iter().chain(failures.map(failed));

@@ -8,6 +8,7 @@ use crate::xml::{Element, escaped};
 const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
 
 /// A PEP node.
+#[derive(Clone)]
 pub(super) struct Node {
     /// Id and payload, the newest last.
     items: Vec<(String, String)>,
@@ -72,6 +73,18 @@ impl Server {
         access.clone_into(&mut self.account(account).nodes.entry(node.to_owned()).or_default().access);
     }
 
+    /// From now on whoever fetches sees the nodes as they are now, whatever is published: what a hostile server does, or
+    /// one whose disk is full.
+    pub fn freeze(&mut self, account: &str) {
+        let account = self.account(account);
+        account.shown = Some(account.nodes.clone());
+    }
+
+    /// From now on what is fetched is what was published.
+    pub fn thaw(&mut self, account: &str) {
+        self.account(account).shown = None;
+    }
+
     /// Replaces the items of a PEP node: what a hostile server does.
     pub fn set_items(&mut self, account: &str, node: &str, items: Vec<(String, String)>) {
         self.account(account).nodes.entry(node.to_owned()).or_default().items = items;
@@ -122,7 +135,9 @@ impl Server {
 
     fn fetch(&self, asker: &str, account: &str, items: &Element<'_>) -> Answer {
         let node = items.attr("node").filter(|_| items.name == "items").unwrap_or_default();
-        let Some(stored) = self.accounts.get(account).and_then(|account| account.nodes.get(node)) else {
+        let account_of = |account| self.accounts.get(account);
+        let nodes = account_of(account).map(|account| account.shown.as_ref().unwrap_or(&account.nodes));
+        let Some(stored) = nodes.and_then(|nodes| nodes.get(node)) else {
             return Err(("cancel", "item-not-found"));
         };
         let sees = self.accounts.get(asker).is_some_and(|asker| asker.watches.contains(account));

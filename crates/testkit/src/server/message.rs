@@ -8,6 +8,7 @@ impl Server {
         if element.attr("to").is_none() {
             element.set("to", bare(from));
         }
+        self.archive(element);
         self.carbons("sent", bare(from), &[from.to_owned()], element);
         self.route(element);
     }

@@ -1,0 +1,458 @@
+//! The own account's devices: the list that says which live, retiring one, and their names.
+
+use core::time::Duration;
+
+use crate::agent::Operation;
+use crate::engine::asks::operation;
+use crate::engine::draft::{Done, Draft};
+use crate::engine::opening::Occasion;
+use crate::engine::own::CERTIFICATE_RENEWAL;
+use crate::engine::pep;
+use crate::engine::records::{Purpose, Query, SessionKey};
+use crate::env::Timestamp;
+use crate::error::{Error, Malformed, Misbehaviour, Misuse};
+use crate::identity::{
+    AccountKey, CertificateTbs, DeviceCertificate, DeviceEntry, DeviceList, DeviceRecord, DeviceState,
+    Digest, ListTbs, MAX_DEVICES,
+};
+use crate::jid::BareJid;
+use crate::linking::{DeviceKeys, LinkingMessage};
+use crate::stanza::Control;
+use crate::step::Event;
+
+/// How exactly is noted when another device was heard of, and how often one is asked for a certificate.
+const DAY: Duration = Duration::from_hours(24);
+
+/// The longest name of a device, in bytes: a line on any screen.
+pub(super) const MAX_NAME: usize = 64;
+
+impl Draft<'_> {
+    /// Has the list say what it lacks: this device, and what its amendments say.
+    pub(super) fn settle_list(&mut self, account: &BareJid, certificate: &DeviceCertificate) -> Done {
+        // One under another account key is no list of this account.
+        let list = self.list_of(account)?.filter(|list| list.account() == certificate.account_digest());
+        if list.as_ref().is_some_and(|list| list.version() == u32::MAX)
+            || list.is_none() && self.own()?.list_refused
+        {
+            return Ok(());
+        }
+        let known = list.as_ref().map_or(&[][..], DeviceList::entries);
+        let entry = known.iter().find(|entry| entry.device == certificate.device());
+        if entry.is_some_and(|entry| entry.state == DeviceState::Retired) {
+            // Another device of the account has retired this one; a retired device lives no more.
+            self.own_mut()?.left = true;
+            self.notify(Event::Retired);
+            return Ok(());
+        }
+        let mut amends = self.own()?.amends.clone();
+        if list.as_ref().is_none_or(|list| list.accepts(certificate).is_err()) {
+            let lowest_serial = entry.map_or(1, |entry| entry.lowest_serial);
+            amends.push(DeviceEntry {
+                device: certificate.device(),
+                lowest_serial,
+                state: DeviceState::Live,
+            });
+        }
+        amends.retain(|amend| !is_said(known, amend));
+        if amends.is_empty() {
+            self.own_mut()?.amends.clear();
+            return Ok(());
+        }
+        if !self.config.identity.has_account_key() {
+            // Only a device with the account key makes lists.
+            return Ok(());
+        }
+        let entries = amended(known, &amends);
+        if entries.len() > MAX_DEVICES {
+            if !self.own()?.list_full {
+                self.own_mut()?.list_full = true;
+                self.notify(Event::TooManyDevices);
+            }
+            return Ok(());
+        }
+        self.own_mut()?.list_full = false;
+        let version = list.as_ref().map_or(0, DeviceList::version).saturating_add(1);
+        let tbs = ListTbs::new(account, certificate.account(), version, entries, false).encode();
+        self.ask_once(Purpose::List, || operation(Operation::sign_device_list(tbs)))
+    }
+
+    /// The agent has signed a list. Whether it was of any use.
+    pub(super) fn list_signed(&mut self, list: &DeviceList) -> Result<bool, Error> {
+        let own = self.own()?;
+        let (account, me) = (own.jid.clone(), own.device);
+        let known = self.list_of(&account)?.filter(|known| known.account() == list.account());
+        if known.as_ref().is_some_and(|known| list.check_successor_of(known).is_err()) {
+            // Another has come meanwhile; this one is made anew after it.
+            return Ok(true);
+        }
+        let retired = |entry: &&DeviceEntry| {
+            entry.state == DeviceState::Retired
+                && known.as_ref().is_some_and(|known| known.is_live(entry.device))
+        };
+        let retired: Vec<u32> = list.entries().iter().filter(retired).map(|entry| entry.device).collect();
+        for device in &retired {
+            // Its session closes with the list, which tells it why.
+            if let Some(id) = self.device(&account, *device)?.and_then(|known| known.live) {
+                let version = Control::ListVersion(list.version());
+                self.send_control(&(account.clone(), *device, id), version)?;
+            }
+        }
+        self.store_list(&account, list)?;
+        if retired.contains(&me) {
+            self.device_left(list)?;
+            return Ok(true);
+        }
+        self.own_mut()?.list_published = false;
+        self.publish_anew(false)?;
+        for device in retired {
+            let payload = pep::retract(pep::NODE_DEVICE, &device.to_string());
+            self.request("", Query::Retraction, "set", &payload)?;
+        }
+        Ok(true)
+    }
+
+    /// Tells the devices that there is a session with of a new version of the list, once it can be fetched.
+    pub(super) fn settle_announcement(&mut self, account: &BareJid) -> Done {
+        let version = self.contact(account)?.map_or(0, |contact| contact.list_version);
+        let own = self.own()?;
+        if own.announced >= version || !own.list_published && own.publish_fault.is_none() {
+            return Ok(());
+        }
+        self.own_mut()?.announced = version;
+        self.announce_list(version)
+    }
+
+    /// What a list of the own account, made elsewhere at the same time, lacks of the one known here, is said again in
+    /// the next: no retirement and no device is lost.
+    pub(super) fn amend_after(&mut self, known: &DeviceList, taken: &DeviceList) -> Done {
+        let lost: Vec<DeviceEntry> =
+            known.entries().iter().filter(|entry| !is_said(taken.entries(), entry)).copied().collect();
+        for entry in lost {
+            self.amend(entry)?;
+        }
+        Ok(())
+    }
+
+    /// Has the next list say this of a device.
+    pub(super) fn amend(&mut self, entry: DeviceEntry) -> Done {
+        let own = self.own_mut()?;
+        own.amends = amended(&own.amends, &[entry]);
+        Ok(())
+    }
+
+    /// The user wants a device of the account retired.
+    pub(super) fn retire_device(&mut self, device: u32) -> Done {
+        let own = self.own()?;
+        let (account, me) = (own.jid.clone(), own.device);
+        let Some(list) = self.list_of(&account)? else { return Err(Misuse::Device.into()) };
+        let Some(entry) = list.entries().iter().find(|entry| entry.device == device).copied() else {
+            return Err(Misuse::Device.into());
+        };
+        if entry.state == DeviceState::Retired || self.own()?.left {
+            return Ok(());
+        }
+        if !self.config.identity.has_account_key() {
+            self.notify(Event::AgentFailed);
+            return Ok(());
+        }
+        if device == me {
+            self.end_held()?;
+        }
+        // Asked for by the user, an agent that refused before may do it now.
+        self.own_mut()?.agent_retry_at = None;
+        self.amend(DeviceEntry { state: DeviceState::Retired, ..entry })
+    }
+
+    /// The key of the own account: the agent's, or the one that has certified this device.
+    pub(super) fn own_account(&self) -> Result<Option<AccountKey>, Error> {
+        match self.config.identity.account() {
+            Some(key) => Ok(Some(key.clone())),
+            None => Ok(self.own_certificate()?.map(|certificate| certificate.account().clone())),
+        }
+    }
+
+    /// Notes that the own account shows another account key. Whether that is for the user to decide: a device that has
+    /// published a list of its own key takes no word for another.
+    pub(super) fn shows_other_account(&mut self, digest: Digest) -> Result<bool, Error> {
+        let own = self.own()?;
+        let established = self.contact(&own.jid)?.is_some_and(|contact| !contact.list.as_slice().is_empty());
+        if established || own.disowned.is_some() || !self.config.identity.has_account_key() {
+            return Ok(false);
+        }
+        if own.other_account != Some(digest) {
+            self.own_mut()?.other_account = Some(digest);
+            self.notify(Event::OtherAccountKey { digest });
+        }
+        Ok(true)
+    }
+
+    /// Whether bytes are a list of the own account under another key.
+    pub(super) fn is_of_other_account(&mut self, jid: &BareJid, bytes: &[u8]) -> Result<bool, Error> {
+        let (true, Some(key)) = (self.own()?.jid == *jid, self.own_account()?) else { return Ok(false) };
+        match DeviceList::from_store(bytes) {
+            Ok(list) if *list.account() != key.digest() => self.shows_other_account(*list.account()),
+            Ok(_) | Err(_) => Ok(false),
+        }
+    }
+
+    /// The user gives the other account key up.
+    pub(super) fn begin_anew(&mut self) -> Done {
+        let own = self.own_mut()?;
+        let Some(digest) = own.other_account.take() else { return Err(Misuse::Key.into()) };
+        own.disowned = Some(digest);
+        // Whatever is there is put over.
+        own.list_refused = false;
+        Ok(())
+    }
+
+    /// The own account has devices that it had not: another of its devices has taken them in.
+    pub(super) fn tell_new_devices(&mut self, list: &DeviceList) -> Done {
+        let own = self.own()?;
+        let (account, me) = (own.jid.clone(), own.device);
+        let Some(known) = self.list_of(&account)?.filter(|known| known.is_live(me)) else { return Ok(()) };
+        for entry in list.entries() {
+            let device = entry.device;
+            if list.is_live(device) && !known.is_live(device) && device != me {
+                self.notify(Event::NewDevice { peer: account.clone(), device });
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes, to the day, that another device of the own account is in use.
+    pub(super) fn seen_alive(&mut self, jid: &BareJid, device: u32) -> Done {
+        let now = self.now;
+        if self.own()?.jid == *jid
+            && let Some(known) = self.device(jid, device)?
+            && now.since(known.last_seen) >= DAY
+            && let Some(known) = self.state.devices.get_mut(&(jid.clone(), device))?
+        {
+            known.last_seen = now;
+        }
+        Ok(())
+    }
+
+    /// The user names this device.
+    pub(super) fn name_device(&mut self, name: &str) -> Done {
+        if !is_name(name) {
+            return Err(Misuse::Name.into());
+        }
+        let own = self.own_mut()?;
+        name.clone_into(&mut own.name);
+        own.renamed = true;
+        let account = own.jid.clone();
+        for device in self.devices_of(&account) {
+            if let Some(known) = self.state.devices.get_mut(&(account.clone(), device))? {
+                known.named = false;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the own other devices this device's name, where there is a session and they do not know it.
+    pub(super) fn settle_names(&mut self, account: &BareJid) -> Done {
+        for device in self.devices_of(account) {
+            let Some(known) = self.device(account, device)? else { continue };
+            let own = self.own()?;
+            let untold = !known.named && own.renamed;
+            let (Some(id), true, true) = (known.live, untold, known.is_good(self.now)) else { continue };
+            let message = LinkingMessage::Name(own.name.as_bytes().into());
+            if let Some(known) = self.state.devices.get_mut(&(account.clone(), device))? {
+                known.named = true;
+            }
+            self.send_control(&(account.clone(), device, id), Control::Linking(message.encode().into()))?;
+        }
+        Ok(())
+    }
+
+    /// What another device of the account says in an ordinary session.
+    pub(super) fn own_device_said(&mut self, key: &SessionKey, message: LinkingMessage) -> Done {
+        let (account, device, _) = key;
+        let good = self.device(account, *device)?.is_some_and(|known| known.is_good(self.now));
+        match message {
+            LinkingMessage::Name(name) if good => {
+                let name = String::from_utf8(name.into()).unwrap_or_default();
+                if !is_name(&name) {
+                    self.reject(Some(account), Malformed::Encoding);
+                } else if let Some(known) = self.state.devices.get_mut(&(account.clone(), *device))? {
+                    known.name = name;
+                }
+                Ok(())
+            }
+            LinkingMessage::Renew if good => self.renew(account, *device),
+            LinkingMessage::Renewed(certificate) if good => self.renewed(account, certificate.as_slice()),
+            LinkingMessage::Request { .. }
+            | LinkingMessage::Accept { .. }
+            | LinkingMessage::Reveal { .. }
+            | LinkingMessage::Confirmed { .. }
+            | LinkingMessage::Certificate { .. }
+            | LinkingMessage::Done { .. }
+            | LinkingMessage::Abort { .. }
+            | LinkingMessage::Name(_)
+            | LinkingMessage::Renew
+            | LinkingMessage::Renewed(_) => {
+                self.reject(Some(account), Misbehaviour::OutOfTurn);
+                Ok(())
+            }
+        }
+    }
+
+    /// Without the account key this device asks another for its next certificate: one of them a day, each in turn.
+    pub(super) fn ask_for_renewal(&mut self) -> Done {
+        let own = self.own()?;
+        let (account, now) = (own.jid.clone(), self.now);
+        if own.left || now.since(Timestamp::from_millis(own.renewal_asked)) < DAY {
+            return Ok(());
+        }
+        let turn = own.renewals;
+        let mut others = self.devices_of(&account);
+        let live = self.contact(&account)?.map_or_else(Vec::new, |contact| contact.live.clone());
+        others.retain(|device| live.contains(device));
+        let Some(place) = turn.checked_rem(u32::try_from(others.len()).unwrap_or(u32::MAX)) else {
+            return Ok(());
+        };
+        let Some(device) = others.into_iter().nth(usize::try_from(place).unwrap_or_default()) else {
+            return Ok(());
+        };
+        let own = self.own_mut()?;
+        own.renewal_asked = now.as_millis();
+        own.renewals = turn.wrapping_add(1);
+        let Some(known) = self.device(&account, device)? else { return Ok(()) };
+        if let Some(id) = known.live {
+            let renew = Control::Linking(LinkingMessage::Renew.encode().into());
+            return self.send_control(&(account, device, id), renew);
+        }
+        if known.record.as_slice().is_empty() {
+            return Ok(());
+        }
+        // For the next time.
+        let record = DeviceRecord::from_store(known.record.as_slice()).map_err(|_| Misuse::Record)?;
+        self.open_session(&account, &record, self.config.least, Occasion::NotUnderstood)?;
+        Ok(())
+    }
+
+    /// A device without the account key asks for its next certificate. It gets it when it is time: the keys are those
+    /// that the user has compared.
+    fn renew(&mut self, account: &BareJid, device: u32) -> Done {
+        let Some(known) = self.device(account, device)? else { return Ok(()) };
+        let certificate = known.certificate.clone();
+        let known = DeviceCertificate::from_store(certificate.as_slice()).map_err(|_| Misuse::Record)?;
+        let due = self.now.after(CERTIFICATE_RENEWAL) > known.not_after();
+        if !due || !self.config.identity.has_account_key() || self.asked(Purpose::Renewal)? {
+            return Ok(());
+        }
+        let content = CertificateTbs::inside(certificate.as_slice()).map_err(|_| Misuse::Record)?;
+        self.ask_to_certify(Purpose::Renewal, device, content)
+    }
+
+    /// The agent has signed the next certificate of another device. Whether that was of any use.
+    pub(super) fn renewal_signed(
+        &mut self,
+        device: u32,
+        tbs: &[u8],
+        signature: &[u8],
+    ) -> Result<bool, Error> {
+        let Ok(certificate) = DeviceCertificate::issue(tbs, signature, &self.config.suites) else {
+            return Ok(false);
+        };
+        let account = self.own()?.jid.clone();
+        if let Some(id) = self.device(&account, device)?.and_then(|known| known.live) {
+            let renewed = LinkingMessage::Renewed(certificate.bytes().into());
+            self.send_control(&(account, device, id), Control::Linking(renewed.encode().into()))?;
+        }
+        Ok(true)
+    }
+
+    /// Another device has certified this one anew: the same keys, by the same account.
+    fn renewed(&mut self, account: &BareJid, certificate: &[u8]) -> Done {
+        let Some(known) = self.own_certificate()? else { return Ok(()) };
+        let key = Some(known.account_digest());
+        let certificate = DeviceCertificate::verify(certificate, key, &self.config.suites, self.now);
+        let checked = certificate.and_then(|certificate| {
+            certificate.check_successor_of(&known)?;
+            let same = DeviceKeys::of(certificate.bytes())? == DeviceKeys::of(known.bytes())?;
+            if same { Ok(certificate) } else { Err(Misbehaviour::WrongSubject.into()) }
+        });
+        match checked {
+            Ok(certificate) => {
+                let own = self.own_mut()?;
+                own.certificate = certificate.bytes().into();
+                own.serial = own.serial.max(certificate.serial());
+                self.unsettled = true;
+            }
+            Err(reason) => self.reject(Some(account), reason),
+        }
+        Ok(())
+    }
+}
+
+/// Whether a text may be the name of a device.
+fn is_name(name: &str) -> bool {
+    name.len() <= MAX_NAME && !name.chars().any(char::is_control)
+}
+
+/// Whether `entries` say what `entry` does, or more.
+fn is_said(entries: &[DeviceEntry], entry: &DeviceEntry) -> bool {
+    entries.iter().any(|said| {
+        let state = said.state == DeviceState::Retired || said.state == entry.state;
+        said.device == entry.device && state && said.lowest_serial >= entry.lowest_serial
+    })
+}
+
+/// `entries`, as `amends` change them: a retirement stays, and so does the highest serial. In order of the devices, so
+/// that all devices that add up the same things make the same list. If there are too many, those retired before go.
+fn amended(entries: &[DeviceEntry], amends: &[DeviceEntry]) -> Vec<DeviceEntry> {
+    let mut out = entries.to_vec();
+    for amend in amends {
+        match out.iter_mut().find(|entry| entry.device == amend.device) {
+            Some(entry) => {
+                entry.lowest_serial = entry.lowest_serial.max(amend.lowest_serial);
+                if amend.state == DeviceState::Retired {
+                    entry.state = DeviceState::Retired;
+                }
+            }
+            None => out.push(*amend),
+        }
+    }
+    out.sort_by_key(|entry| entry.device);
+    let mut excess = out.len().saturating_sub(MAX_DEVICES);
+    out.retain(|entry| {
+        let old =
+            entry.state == DeviceState::Retired && amends.iter().all(|amend| amend.device != entry.device);
+        let goes = excess > 0 && old;
+        excess -= usize::from(goes);
+        !goes
+    });
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use DeviceState::{Live, Retired};
+
+    fn entry(device: u32, lowest_serial: u32, state: DeviceState) -> DeviceEntry {
+        DeviceEntry { device, lowest_serial, state }
+    }
+
+    #[test]
+    fn amendments_keep_retirements_and_serials_and_give_one_order() {
+        let one = [entry(3, 1, Live), entry(1, 2, Retired)];
+        let other = [entry(1, 5, Live), entry(2, 1, Live), entry(3, 1, Retired)];
+        let both = [entry(1, 5, Retired), entry(2, 1, Live), entry(3, 1, Retired)];
+        assert_eq!(amended(&one, &other), both);
+        assert_eq!(amended(&other, &one), both);
+        assert!(both.iter().all(|entry| is_said(&both, entry)));
+        assert!(!is_said(&one, &other[0]) && !is_said(&one, &other[1]) && !is_said(&one, &other[2]));
+    }
+
+    #[test]
+    fn a_full_list_drops_who_was_retired_before() {
+        let full: Vec<_> =
+            (1..=32).map(|device| entry(device, 1, if device < 4 { Retired } else { Live })).collect();
+        let after = amended(&full, &[entry(40, 1, Live), entry(9, 1, Retired)]);
+        assert_eq!(after.len(), MAX_DEVICES);
+        assert!(is_said(&after, &entry(40, 1, Live)) && is_said(&after, &entry(9, 1, Retired)));
+        assert!(!after.iter().any(|entry| entry.device == 1));
+    }
+}

@@ -1,0 +1,371 @@
+//! The devices of one account: retired, lost to a list made at the same time, shown wrongly by a server.
+
+use xmpp_e2e::{Command, Error, Input, Misuse, Uncovered};
+
+use super::*;
+
+const TABLET: usize = 2;
+
+/// Alice has a tablet too, and both have talked with Bob.
+fn with_tablet(seed: u64) -> World {
+    let mut world = talking(seed);
+    world.add("alice@example.com/tablet");
+    world.connect(TABLET);
+    world.run();
+    for (from, to) in [(ALICE, BOB_JID), (BOB, ALICE_JID), (TABLET, BOB_JID), (BOB, ALICE_JID)] {
+        world.say(from, to, "hello");
+        world.run();
+    }
+    for device in &mut world.devices {
+        device.record.inbox.clear();
+        device.record.events.clear();
+    }
+    world.server.log.clear();
+    world
+}
+
+fn id(world: &World, device: usize) -> u32 {
+    world.devices[device].engine().device()
+}
+
+/// The live ones among the own devices, as a device knows them.
+fn live(world: &World, device: usize) -> Vec<u32> {
+    let own = world.devices[device].engine().own_devices().unwrap();
+    own.iter().filter(|known| known.live).map(|known| known.device).collect()
+}
+
+#[test]
+fn a_device_retired_by_another_leaves_and_contacts_take_nothing_from_it() {
+    let mut world = with_tablet(1);
+    let (phone, tablet) = (id(&world, ALICE), id(&world, TABLET));
+    world.command(ALICE, Command::RetireDevice { device: tablet });
+    world.run();
+    assert_eq!(live(&world, ALICE), [phone]);
+    assert_eq!(count(&world, TABLET, |event| matches!(event, Event::Retired)), 1);
+    assert_eq!(world.server.items(ALICE_JID, "urn:xmpp:e2e:0:device").len(), 1, "its record has gone");
+    let token = world.say(BOB, ALICE_JID, "for the telephone");
+    world.run();
+    let found = ends(&world, BOB, token);
+    let [xmpp_e2e_testkit::device::End::Sent(coverage)] = &found[..] else { panic!("{found:?}") };
+    assert_eq!(coverage.devices, [phone]);
+    assert_eq!(bodies(&world, ALICE), ["for the telephone"]);
+    assert_eq!(bodies(&world, TABLET), Vec::<&str>::new());
+    let events = |device| count(&world, device, |event| matches!(event, Event::ListWithheld { .. }));
+    assert_eq!([ALICE, BOB, TABLET].map(events), [0; 3]);
+}
+
+#[test]
+fn a_retired_device_learns_it_without_a_session_when_it_comes_back() {
+    let mut world = World::pair(2);
+    world.add("alice@example.com/tablet");
+    world.connect(TABLET);
+    world.run();
+    world.disconnect(TABLET);
+    let tablet = id(&world, TABLET);
+    world.command(ALICE, Command::RetireDevice { device: tablet });
+    world.run();
+    assert_eq!(count(&world, TABLET, |event| matches!(event, Event::Retired)), 0);
+    world.connect(TABLET);
+    world.run();
+    assert_eq!(count(&world, TABLET, |event| matches!(event, Event::Retired)), 1);
+    assert!(!live(&world, ALICE).contains(&tablet), "it has not put itself back");
+}
+
+#[test]
+fn a_device_may_retire_itself_alone() {
+    let mut world = with_tablet(3);
+    let (phone, tablet) = (id(&world, ALICE), id(&world, TABLET));
+    world.command(TABLET, Command::RetireDevice { device: tablet });
+    world.run();
+    assert_eq!(live(&world, ALICE), [phone]);
+    assert!(content(&world.devices[TABLET].store).1.len() <= 5, "it keeps nothing");
+    world.say(BOB, ALICE_JID, "x");
+    world.run();
+    assert_eq!(bodies(&world, ALICE), ["x"]);
+    assert_eq!(count(&world, ALICE, |event| matches!(event, Event::Retired)), 0);
+    assert_eq!(count(&world, BOB, |event| matches!(event, Event::Left { .. })), 0);
+}
+
+#[test]
+fn only_listed_devices_can_be_retired_and_twice_is_once() {
+    let mut world = with_tablet(4);
+    let tablet = id(&world, TABLET);
+    world.with(ALICE, |device, _, env| {
+        let unknown = Command::RetireDevice { device: tablet ^ 1 };
+        let error = device.engine_mut().handle(env, Input::Command(unknown)).unwrap_err();
+        assert_eq!(error, Error::Misuse(Misuse::Device));
+    });
+    for _ in 0..2 {
+        world.command(ALICE, Command::RetireDevice { device: tablet });
+        world.run();
+    }
+    assert_eq!(sent(&world, ALICE, "<devices xmlns").len(), 1);
+}
+
+#[test]
+fn a_retirement_waits_for_the_agent_and_for_a_connection_and_survives_a_crash() {
+    let mut world = with_tablet(5);
+    let tablet = id(&world, TABLET);
+    world.disconnect(ALICE);
+    world.command(ALICE, Command::RetireDevice { device: tablet });
+    world.crash(ALICE);
+    world.run();
+    assert!(!live(&world, ALICE).contains(&tablet));
+    assert_eq!(count(&world, TABLET, |event| matches!(event, Event::Retired)), 1);
+}
+
+#[test]
+fn c8_lists_made_at_once_lose_no_retirement_and_no_device() {
+    let mut world = with_tablet(6);
+    world.add("alice@example.com/laptop");
+    world.connect(3);
+    world.run();
+    let (tablet, laptop) = (id(&world, TABLET), id(&world, 3));
+    // Two devices retire two others, and neither hears of the other before its list is made.
+    world.add("alice@example.com/watch");
+    world.connect(4);
+    world.run();
+    for device in [ALICE, 4] {
+        world.devices[device].answers = false;
+    }
+    world.command(ALICE, Command::RetireDevice { device: tablet });
+    world.command(4, Command::RetireDevice { device: laptop });
+    for device in [ALICE, 4] {
+        world.devices[device].answers = true;
+        world.with(device, Device::answer);
+    }
+    world.run();
+    world.advance(std::time::Duration::from_hours(200));
+    let mut expected = vec![id(&world, ALICE), id(&world, 4)];
+    expected.sort_unstable();
+    for device in [ALICE, 4] {
+        assert_eq!(live(&world, device), expected, "{device}");
+    }
+    let token = world.say(BOB, ALICE_JID, "x");
+    world.run();
+    let found = ends(&world, BOB, token);
+    let [xmpp_e2e_testkit::device::End::Sent(coverage)] = &found[..] else { panic!("{found:?}") };
+    let mut covered = coverage.devices.clone();
+    covered.sort_unstable();
+    assert_eq!(covered, expected);
+}
+
+#[test]
+fn c12_another_device_of_the_own_account_is_an_event_at_those_there_are() {
+    let mut world = with_tablet(7);
+    world.add("alice@example.com/laptop");
+    world.connect(3);
+    world.run();
+    let laptop = id(&world, 3);
+    let told = |event: &Event| matches!(event, Event::NewDevice { peer, device } if peer.as_str() == ALICE_JID && *device == laptop);
+    for device in [ALICE, TABLET] {
+        assert_eq!(count(&world, device, told), 1, "{device}");
+    }
+    assert_eq!(
+        count(&world, 3, |event| matches!(event, Event::NewDevice { .. })),
+        0,
+        "the others are not new to it"
+    );
+}
+
+#[test]
+fn names_are_for_own_devices_only() {
+    let mut world = with_tablet(8);
+    world.server.carbons = true;
+    let name = |world: &World, device: usize, of: u32| {
+        let own = world.devices[device].engine().own_devices().unwrap();
+        own.into_iter().find(|known| known.device == of).unwrap().name
+    };
+    let (phone, tablet) = (id(&world, ALICE), id(&world, TABLET));
+    world.command(ALICE, Command::NameDevice { name: "old telephone" });
+    world.run();
+    assert_eq!(name(&world, ALICE, phone).as_deref(), Some("old telephone"));
+    assert_eq!(name(&world, TABLET, phone).as_deref(), Some("old telephone"));
+    assert_eq!(name(&world, ALICE, tablet), None);
+    assert!(world.server.log.iter().all(|crossing| !crossing.stanza.contains("telephone")));
+    let to_bob = sent(&world, ALICE, "<message").iter().any(|stanza| stanza.contains("bob@"));
+    assert!(!to_bob);
+    // A device that comes later is told with its first session.
+    world.add("alice@example.com/laptop");
+    world.connect(3);
+    world.run();
+    world.say(3, BOB_JID, "x");
+    world.run();
+    assert_eq!(name(&world, 3, phone).as_deref(), Some("old telephone"), "{}", world.dump());
+    world.command(ALICE, Command::NameDevice { name: "" });
+    world.run();
+    assert_eq!(name(&world, TABLET, phone), None);
+    for bad in ["two\nlines", "0123456789012345678901234567890123456789012345678901234567890123456789"] {
+        world.with(ALICE, |device, _, env| {
+            let command = Input::Command(Command::NameDevice { name: bad });
+            assert_eq!(device.engine_mut().handle(env, command).unwrap_err(), Error::Misuse(Misuse::Name));
+        });
+    }
+}
+
+#[test]
+fn when_another_device_was_last_heard_of_is_known() {
+    let mut world = with_tablet(9);
+    let tablet = id(&world, TABLET);
+    let seen = |world: &World| {
+        let own = world.devices[ALICE].engine().own_devices().unwrap();
+        own.into_iter().find(|known| known.device == tablet).unwrap().last_seen.unwrap()
+    };
+    let first = seen(&world);
+    world.disconnect(TABLET);
+    world.advance(std::time::Duration::from_hours(48));
+    assert_eq!(seen(&world), first);
+    world.connect(TABLET);
+    world.run();
+    world.say(TABLET, BOB_JID, "x");
+    world.run();
+    assert!(seen(&world) >= first);
+}
+
+/// Alice installs her program anew on another device, and makes a second account key by mistake.
+fn second_key(seed: u64) -> World {
+    let mut world = talking(seed);
+    let mut other = Device::first("alice@example.com/tablet", &mut world.rng);
+    other.begins_anew = false;
+    world.devices.push(other);
+    world.connect(TABLET);
+    world.run();
+    world
+}
+
+#[test]
+fn nothing_is_published_over_another_account_key_before_the_user_says_so() {
+    let mut world = second_key(10);
+    let known = world.devices[BOB].engine().contact(ALICE_JID).unwrap().unwrap().account_key.unwrap();
+    let told = |event: &Event| matches!(event, Event::OtherAccountKey { digest } if *digest == known);
+    assert_eq!(count(&world, TABLET, told), 1);
+    assert_eq!(world.server.items(ALICE_JID, "urn:xmpp:e2e:0:device").len(), 1);
+    assert!(sent(&world, TABLET, "<e2e ").is_empty());
+    let token = world.say_with(TABLET, BOB_JID, "x", Need::Encrypted(Level::CLASSICAL));
+    world.run();
+    let failed = xmpp_e2e_testkit::device::End::Failed(xmpp_e2e::SendError::OtherAccountKey);
+    assert_eq!(ends(&world, TABLET, token), [failed]);
+    assert_eq!(count(&world, BOB, |event| matches!(event, Event::KeyChanged { .. })), 0);
+    world.crash(TABLET);
+    world.run();
+    assert!(sent(&world, TABLET, "<e2e ").is_empty(), "also after a restart");
+    world.command(TABLET, Command::BeginAnew);
+    world.run();
+    assert!(!sent(&world, TABLET, "<e2e ").is_empty());
+    assert_eq!(count(&world, BOB, |event| matches!(event, Event::KeyChanged { .. })), 1);
+    world.with(ALICE, |device, _, env| {
+        let anew = Input::Command(Command::BeginAnew);
+        assert_eq!(device.engine_mut().handle(env, anew).unwrap_err(), Error::Misuse(Misuse::Key));
+    });
+}
+
+#[test]
+fn c8_a_server_cannot_stop_a_device_with_a_key_that_it_makes_up() {
+    let mut world = second_key(11);
+    world.command(TABLET, Command::BeginAnew);
+    world.run();
+    // The telephone, which has published under its own key long ago, goes on.
+    world.disconnect(ALICE);
+    world.connect(ALICE);
+    world.run();
+    assert_eq!(count(&world, ALICE, |event| matches!(event, Event::OtherAccountKey { .. })), 0);
+    world.say(ALICE, BOB_JID, "still here");
+    world.run();
+    assert_eq!(count(&world, TABLET, |event| matches!(event, Event::Retired)), 0);
+}
+
+#[test]
+fn c8_a_device_that_the_server_adds_is_an_event_and_gets_nothing() {
+    let mut world = with_tablet(12);
+    let mut elsewhere = World::new(99);
+    elsewhere.add("alice@example.com/spy");
+    elsewhere.connect(0);
+    elsewhere.run();
+    let node = "urn:xmpp:e2e:0:device";
+    let mut items = world.server.items(ALICE_JID, node).to_vec();
+    items.extend(elsewhere.server.items(ALICE_JID, node).to_vec());
+    world.server.set_items(ALICE_JID, node, items);
+    for device in [ALICE, BOB] {
+        world.disconnect(device);
+        world.connect(device);
+        world.run();
+    }
+    // The own account takes no other key; a contact is told that there is one, and sends nothing more.
+    assert!(count(&world, ALICE, |event| matches!(event, Event::Rejected { .. })) >= 1);
+    world.say(ALICE, BOB_JID, "x");
+    world.run();
+    let own = world.devices[ALICE].engine().contact(ALICE_JID).unwrap().unwrap().devices;
+    assert_eq!(own, [id(&world, TABLET)]);
+    world.advance(std::time::Duration::from_hours(1));
+    let token = world.say(BOB, ALICE_JID, "y");
+    world.run();
+    let found = ends(&world, BOB, token);
+    let spy = elsewhere.devices[0].engine().device();
+    let covered = |end: &xmpp_e2e_testkit::device::End| matches!(end, xmpp_e2e_testkit::device::End::Sent(coverage) if coverage.devices.contains(&spy));
+    assert!(!found.iter().any(covered), "{found:?}");
+}
+
+#[test]
+fn c8_a_device_that_the_server_hides_is_missing_and_one_that_it_swaps_is_refused() {
+    let mut world = World::new(13);
+    for full in ["alice@example.com/phone", "bob@example.org/desk", "alice@example.com/tablet"] {
+        let device = world.add(full);
+        if device != BOB {
+            world.connect(device);
+            world.run();
+        }
+    }
+    let tablet = id(&world, TABLET);
+    let node = "urn:xmpp:e2e:0:device";
+    let items = world.server.items(ALICE_JID, node).to_vec();
+    let hidden: Vec<_> = items.iter().filter(|(item, _)| *item != tablet.to_string()).cloned().collect();
+    world.server.set_items(ALICE_JID, node, hidden);
+    world.connect(BOB);
+    let token = world.say_with(BOB, ALICE_JID, "x", Need::Encrypted(Level::CLASSICAL));
+    world.run();
+    let found = ends(&world, BOB, token);
+    let [xmpp_e2e_testkit::device::End::Sent(coverage)] = &found[..] else { panic!("{found:?}") };
+    assert_eq!(coverage.devices, [id(&world, ALICE)]);
+    let missing: Vec<_> = coverage.missing.iter().map(|missing| (missing.device, missing.why)).collect();
+    assert_eq!(missing, [(tablet, Uncovered::NoRecord)]);
+    // The record of another account under the number of this one.
+    let mut elsewhere = World::new(98);
+    elsewhere.add("alice@example.com/spy");
+    elsewhere.connect(0);
+    elsewhere.run();
+    let (_, spy) = elsewhere.server.items(ALICE_JID, node)[0].clone();
+    let swapped = items.iter().map(|(item, payload)| {
+        (item.clone(), if *item == tablet.to_string() { spy.clone() } else { payload.clone() })
+    });
+    world.server.set_items(ALICE_JID, node, swapped.collect());
+    world.advance(std::time::Duration::from_hours(1));
+    world.server.befriend(ALICE_JID, BOB_JID);
+    world.disconnect(BOB);
+    world.connect(BOB);
+    world.say_with(BOB, ALICE_JID, "y", Need::Encrypted(Level::CLASSICAL));
+    world.run();
+    assert_eq!(count(&world, BOB, |event| matches!(event, Event::KeyChanged { .. })), 1);
+}
+
+#[test]
+fn c8_a_list_that_the_server_withholds_is_an_event() {
+    let mut world = with_tablet(14);
+    let node = "urn:xmpp:e2e:0:devices";
+    let old = world.server.items(ALICE_JID, node).to_vec();
+    let shown = old[0].1.clone();
+    world.server.tamper = Some(Box::new(move |to, stanza| {
+        // What Bob is shown of Alice's list, by her server and by her device, is what it was.
+        let list = to.starts_with("bob@") && (stanza.contains("<devices") || stanza.contains("<keys"));
+        if !list {
+            return vec![stanza];
+        }
+        let start = stanza.find("<devices").unwrap_or_default();
+        let end = stanza.find("</devices>").map_or(start, |end| end + "</devices>".len());
+        let with = if stanza.contains("<keys") { "" } else { &shown };
+        vec![format!("{}{with}{}", &stanza[..start], &stanza[end..])]
+    }));
+    let tablet = id(&world, TABLET);
+    world.command(ALICE, Command::RetireDevice { device: tablet });
+    world.run();
+    assert!(count(&world, BOB, |event| matches!(event, Event::ListWithheld { .. })) >= 1);
+}
