@@ -116,7 +116,9 @@ impl Line {
             Self::Copy { n, entry } => message("copy", *n, entry),
             Self::Device(device) => {
                 let OwnDevice { device, name, this, live, expires, last_seen, .. } = device;
-                let time = |time: &Option<Timestamp>| some(time.map(|time| text::stamp(time.as_millis())).as_deref());
+                let time = |time: &Option<Timestamp>| {
+                    some(time.map(|time| text::stamp(time.as_millis())).as_deref())
+                };
                 own(&[
                     "device",
                     &device.to_string(),
@@ -181,7 +183,8 @@ impl Line {
             }
             Self::Waiting { n, word, sentence } => own(&["waiting", &n.to_string(), word, sentence]),
             Self::Who { jid, state, key, changed, devices } => {
-                let print = |key: &Option<Fingerprint>| some(key.as_ref().map(Fingerprint::digits).as_deref());
+                let print =
+                    |key: &Option<Fingerprint>| some(key.as_ref().map(Fingerprint::digits).as_deref());
                 let devices: Vec<String> = devices.iter().map(u32::to_string).collect();
                 let devices = some(Some(&*devices.join(",")).filter(|devices| !devices.is_empty()));
                 own(&["who", jid, state, &print(key), &print(changed), &devices])

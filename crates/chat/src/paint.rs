@@ -7,8 +7,8 @@ use xmpp_e2e_client::xmpp_e2e::{Fingerprint, OwnDevice};
 use crate::args::Color;
 use crate::history::{Direction, Entry, Protection, State};
 use crate::line::Line;
-use crate::{qr, text};
 use crate::words::{self, Level, Said};
+use crate::{qr, text};
 
 const BOLD: &str = "1";
 const DIM: &str = "2";
@@ -117,7 +117,11 @@ impl Printer {
             Line::Compare { jid, digits, words } => {
                 let who = text::safe(jid);
                 let lines = [
-                    plain("??", YELLOW, &format!("Read these to each other, {who} and you: by telephone or in person.")),
+                    plain(
+                        "??",
+                        YELLOW,
+                        &format!("Read these to each other, {who} and you: by telephone or in person."),
+                    ),
                     format!("        {}", self.color(BOLD, digits)),
                     format!("        {}", self.color(BOLD, words)),
                     plain("??", YELLOW, "The same on both sides? Then /match, else /differ."),

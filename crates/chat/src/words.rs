@@ -3,8 +3,8 @@
 mod keys;
 
 use xmpp_e2e_client::xmpp_e2e::{
-    BareJid, Coverage, Event, Fingerprint, HistoryEnd, Outlook, PublishFault, Reason, SendError, Trust, Unreadable,
-    Waiting,
+    BareJid, Coverage, Event, Fingerprint, HistoryEnd, Outlook, PublishFault, Reason, SendError, Trust,
+    Unreadable, Waiting,
 };
 use xmpp_e2e_sqlite::Error as StoreError;
 
@@ -159,35 +159,6 @@ pub fn security(event: &Event) -> Said {
             "new-device",
             Some(peer),
             &format!("{{}} has another device, {device}, which the key of {{}} vouches for."),
-        ),
-        Event::Linked { device } => {
-            say(Info, "linked", None, &format!("Device {device} is now one of this account."))
-        }
-        Event::LinkingAsked { device, .. } => say(
-            Warning,
-            "linking-asked",
-            None,
-            &format!(
-                "Device {device} says that it is a new one of this account and wants to be taken in. If you are not setting one up right now, it is somebody else's: refuse."
-            ),
-        ),
-        Event::LinkingFailed { why, .. } => {
-            say(Warning, "linking-failed", None, &format!("The new device was not taken in: {why}."))
-        }
-        Event::LinkingString { string, .. } => say(
-            Warning,
-            "linking-compare",
-            None,
-            &format!("Compare on both devices, then say whether it is the same: {}.", string.digits()),
-        ),
-        Event::OtherAccountKey { digest } => say(
-            Warning,
-            "other-key",
-            None,
-            &format!(
-                "This account has another key already, with the fingerprint {}. Nothing is sent encrypted until you take this device in from another one, or give that key up.",
-                fingerprint(digest)
-            ),
         ),
         Event::PublishFailed { why } => say(Warning, "keys-not-published", None, publish(*why)),
         Event::Published => say(Info, "keys-published", None, "The own keys are on the server again."),

@@ -13,7 +13,8 @@ use tokio_xmpp::xmlstream::ReadError;
 use xmpp_e2e::rand_core::{CryptoRng, UnwrapErr};
 use xmpp_e2e::suite::Suites;
 use xmpp_e2e::{
-    AgentReply, Command, Engine, Env, HistoryWriter, InboxId, Input, LocalAgent, Misuse, Need, Outlook, Timestamp, Token,
+    AgentReply, Command, Engine, Env, HistoryWriter, InboxId, Input, LocalAgent, Misuse, Need, Outlook,
+    Timestamp, Token,
 };
 use xmpp_e2e_minidom::to_tree;
 use zeroize::Zeroizing;

@@ -36,7 +36,11 @@ impl App {
             Command::Answer(text) => self.answer(&text),
             Command::Ask(question) => self.ask_question(&question),
             Command::BeginAnew => {
-                if self.does(Engine::BeginAnew)? { self.ok("a new key takes the old one's place") } else { Ok(()) }
+                if self.does(Engine::BeginAnew)? {
+                    self.ok("a new key takes the old one's place")
+                } else {
+                    Ok(())
+                }
             }
             Command::Cancel(jid) => self.cancel(jid),
             Command::Devices => self.devices(),
@@ -49,7 +53,11 @@ impl App {
             Command::HistoryOpen(path) => self.open_history(&path),
             Command::HistorySend(device, path) => self.send_history(device, &path),
             Command::Leave => {
-                if self.does(Engine::Leave)? { self.ok("giving up encryption; contacts are told") } else { Ok(()) }
+                if self.does(Engine::Leave)? {
+                    self.ok("giving up encryption; contacts are told")
+                } else {
+                    Ok(())
+                }
             }
             Command::Link => self.link(),
             Command::Name(name) => self.name(&name),
@@ -172,8 +180,6 @@ impl App {
         let engine = self.client.engine();
         let contact = engine.contact(&jid).map_err(Stop::error)?;
         let devices = if own { engine.own_devices().map_err(Stop::error)? } else { Vec::new() };
-        let devices: Vec<u32> =
-            devices.iter().filter(|device| device.live).map(|device| device.device).collect();
         let state = match &contact {
             _ if own => "encrypts",
             None => "unknown",
@@ -183,14 +189,15 @@ impl App {
         };
         let fingerprints = |contact: &Contact| (contact.fingerprint(), contact.changed_fingerprint());
         let (key, changed) = if own {
-            (engine.fingerprint(), None)
+            (engine.fingerprint().map_err(Stop::error)?, None)
         } else {
             contact.as_ref().map_or((None, None), fingerprints)
         };
         let live = |devices: Vec<OwnDevice>| {
             devices.iter().filter(|device| device.live).map(|device| device.device).collect()
         };
-        let devices = if own { live(devices) } else { contact.map(|contact| contact.devices).unwrap_or_default() };
+        let devices =
+            if own { live(devices) } else { contact.map(|contact| contact.devices).unwrap_or_default() };
         self.print(&Line::Who { jid, state, key, changed, devices })
     }
 }

@@ -19,7 +19,7 @@ pub(super) struct Comparison {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Run {
     Contact(RunId),
-    Linking([u8; 16]),
+    Linking(RunId),
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -108,7 +108,11 @@ impl App {
         if let Some(comparison) = self.comparisons.get_mut(&jid) {
             comparison.stage = Stage::Begun;
         }
-        self.ok(if same { "the same here; it counts when the other side says so too" } else { "not the same" })
+        self.ok(if same {
+            "the same here; it counts when the other side says so too"
+        } else {
+            "not the same"
+        })
     }
 
     /// `/cancel`.
@@ -165,17 +169,17 @@ impl App {
         self.end_comparison(jid, Run::Contact(run));
     }
 
-    pub(super) fn linking_asked(&mut self, run: [u8; 16]) {
+    pub(super) fn linking_asked(&mut self, run: RunId) {
         let own = self.client.account().to_owned();
         self.comparisons.insert(own, Comparison { run: Run::Linking(run), stage: Stage::Asked });
     }
 
-    pub(super) fn linking_shown(&mut self, run: [u8; 16], string: ShortString) -> Result<(), Stop> {
+    pub(super) fn linking_shown(&mut self, run: RunId, string: ShortString) -> Result<(), Stop> {
         let own = self.client.account().to_owned();
         self.show_digits(&own, Run::Linking(run), string)
     }
 
-    pub(super) fn linking_ended(&mut self, run: Option<[u8; 16]>) {
+    pub(super) fn linking_ended(&mut self, run: Option<RunId>) {
         let own = self.client.account().to_owned();
         match run {
             Some(run) => self.end_comparison(&own, Run::Linking(run)),

@@ -37,7 +37,11 @@ impl App {
 
     /// `/name`.
     pub(super) fn name(&mut self, name: &str) -> Result<(), Stop> {
-        if self.does(Engine::NameDevice { name })? { self.ok(&format!("this device is {name}")) } else { Ok(()) }
+        if self.does(Engine::NameDevice { name })? {
+            self.ok(&format!("this device is {name}"))
+        } else {
+            Ok(())
+        }
     }
 
     /// `/retire`.
@@ -50,7 +54,9 @@ impl App {
     pub(super) fn send_history(&mut self, device: u32, path: &str) -> Result<(), Stop> {
         let mut writer = match self.client.seal_history(device) {
             Ok(writer) => writer,
-            Err(Error::Misuse(_)) => return self.error(&format!("device {device} cannot read it (/devices)")),
+            Err(Error::Misuse(_)) => {
+                return self.error(&format!("device {device} cannot read it (/devices)"));
+            }
             Err(error) => return Err(stop(error)),
         };
         let mut file = match new_file(path) {
@@ -87,14 +93,18 @@ impl App {
         let offers = self.client.engine().histories().map_err(Stop::error)?;
         let mut wrong = "no other device of yours has given this one the key of a history".to_owned();
         for HistoryOffer { id, .. } in offers.into_iter().filter(|offer| !offer.given) {
-            let Some(mut sealed) = self.client.engine().open_history(id).map_err(Stop::error)? else { continue };
+            let Some(mut sealed) = self.client.engine().open_history(id).map_err(Stop::error)? else {
+                continue;
+            };
             let (mut reader, mut entries) = (Reader::default(), Vec::new());
             let mut read = || -> Result<(), String> {
                 let mut file = File::open(path).map_err(|error| error.to_string())?;
                 let mut piece = vec![0; PIECE];
                 loop {
                     let length = file.read(&mut piece).map_err(|error| error.to_string())?;
-                    let Some(piece) = piece.get(..length).filter(|piece| !piece.is_empty()) else { return Ok(()) };
+                    let Some(piece) = piece.get(..length).filter(|piece| !piece.is_empty()) else {
+                        return Ok(());
+                    };
                     let plain = sealed.read(piece).map_err(|error| error.to_string())?;
                     entries.extend(reader.read(&plain).map_err(|_| "no history of this program")?);
                 }

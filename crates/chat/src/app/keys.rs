@@ -13,7 +13,7 @@ impl App {
         let own = jid.as_ref().is_none_or(|jid| jid == self.client.account());
         let engine = self.client.engine();
         let (known, changed) = if own {
-            (engine.fingerprint(), None)
+            (engine.fingerprint().map_err(Stop::error)?, None)
         } else {
             let contact = engine.contact(jid.as_deref().unwrap_or_default()).map_err(Stop::error)?;
             contact.map_or((None, None), |contact| (contact.fingerprint(), contact.changed_fingerprint()))
@@ -48,9 +48,8 @@ impl App {
             return self.error(&format!("{jid} has shown no key yet"));
         };
         if contact.is_some_and(|contact| contact.changed_key.is_some()) {
-            return self.error(&format!(
-                "{jid} shows another key; first /accept-key {jid} or /reject-key {jid}"
-            ));
+            return self
+                .error(&format!("{jid} shows another key; first /accept-key {jid} or /reject-key {jid}"));
         }
         let (trust, means) = match opinion {
             Opinion::Distrusted => (Trust::Distrusted, Means::User),

@@ -1,6 +1,8 @@
 //! Keys that are compared, devices that are let in, and what the user thinks of them.
 
-use xmpp_e2e_client::xmpp_e2e::{BareJid, Event, LinkFault, Means, Misuse, Trust, TrustPolicy, VerificationFault};
+use xmpp_e2e_client::xmpp_e2e::{
+    BareJid, Event, LinkFault, Means, Misuse, Trust, TrustPolicy, VerificationFault,
+};
 
 use super::{Level, Said};
 
@@ -23,7 +25,7 @@ pub(super) fn compared(event: &Event) -> Option<Said> {
             let said = say(Info, "asks-question", Some(peer), "{} asks what only you two know");
             said.map(|said| {
                 let how = "/answer TEXT answers it; there is one try. The answer itself is not sent.";
-                Said { sentence: format!("{}: {question} -- {how}", said.sentence), ..said }
+                Said { sentence: format!("{}: {} -- {how}", said.sentence, question.as_str()), ..said }
             })
         }
         Event::VerificationStarted { peer, .. } => {
@@ -39,12 +41,9 @@ pub(super) fn compared(event: &Event) -> Option<Said> {
             let (level, sentence) = verification(*why);
             say(level, "not-verified", Some(peer), sentence)
         }
-        Event::Linked { device } => say(
-            Info,
-            "linked",
-            None,
-            &format!("Device {device} is one of your account now."),
-        ),
+        Event::Linked { device } => {
+            say(Info, "linked", None, &format!("Device {device} is one of your account now."))
+        }
         Event::LinkingAsked { device, .. } => say(
             Warning,
             "asks-to-be-linked",
@@ -85,7 +84,9 @@ fn verification(why: VerificationFault) -> (Level, &'static str) {
             "The answers of you and {} are not the same. One of you has mistyped it, or it is not {} who answers.",
         ),
         Fault::KeyChanged => (Level::Warning, "{} shows another key now, so the comparison has ended."),
-        Fault::Malformed => (Level::Warning, "The other side of the comparison with {} did what it must not."),
+        Fault::Malformed => {
+            (Level::Warning, "The other side of the comparison with {} did what it must not.")
+        }
         Fault::Busy => (Level::Info, "There is another comparison with {} already."),
         Fault::Cancelled => (Level::Info, "The comparison with {} was stopped."),
         Fault::Gone => (Level::Info, "{} knows nothing of the comparison any more. Begin again."),
@@ -95,7 +96,9 @@ fn verification(why: VerificationFault) -> (Level, &'static str) {
         Fault::SessionChanged => (Level::Info, "The device of {} has started anew meanwhile. Begin again."),
         Fault::Superseded => (Level::Info, "{} has asked at the same time. Go on with that comparison."),
         Fault::TimedOut => (Level::Info, "The comparison with {} took longer than ten minutes. Begin again."),
-        Fault::TooMany => (Level::Info, "There were three comparisons with {} within an hour. Try again later."),
+        Fault::TooMany => {
+            (Level::Info, "There were three comparisons with {} within an hour. Try again later.")
+        }
         _ => (Level::Info, "The comparison with {} came to nothing."),
     }
 }

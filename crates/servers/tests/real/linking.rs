@@ -125,7 +125,8 @@ fn linked(number: u8, domain: &str) -> Result<(), Missing> {
     of_tablet.extend(say(tablet, "tablet", 3..5));
     expect(bob, &alice_jid, "in", &of_tablet);
     // Alice has lost it.
-    let line = alice.lines().into_iter().rev().find(|line| line.contains("\tother\tlive\t")).expect("the tablet");
+    let line =
+        alice.lines().into_iter().rev().find(|line| line.contains("\tother\tlive\t")).expect("the tablet");
     let number = line.split('\t').nth(1).expect("its number").to_owned();
     alice.say(&format!("/retire {number}"));
     tablet.wait(&["warning", "retired"]);

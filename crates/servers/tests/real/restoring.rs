@@ -8,9 +8,11 @@ use crate::{Tests, add};
 
 pub(crate) fn add_tests(all: &mut Tests) {
     for (number, domain) in [(50, "a.test"), (51, "e.test")] {
-        add(all, format!("c2 an old backup put back, {domain}"), move || async move {
-            put_back(number, domain)
-        });
+        add(
+            all,
+            format!("c2 an old backup put back, {domain}"),
+            move || async move { put_back(number, domain) },
+        );
     }
     add(all, "c23 an account leaves, a.test", || async { leaves() });
 }

@@ -65,7 +65,8 @@ impl Pair {
 }
 
 fn wait_for_text(who: &Terminal, text: &str) {
-    let came = || who.lines().iter().any(|line| line.starts_with("in\t") && line.ends_with(&format!("\t{text}")));
+    let came =
+        || who.lines().iter().any(|line| line.starts_with("in\t") && line.ends_with(&format!("\t{text}")));
     crate::devices::wait_for(text, || came().then_some(()).ok_or_else(|| who.tail()));
 }
 
