@@ -205,20 +205,6 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// The own account has devices that it had not: another of its devices has taken them in.
-    pub(super) fn tell_new_devices(&mut self, list: &DeviceList) -> Done {
-        let own = self.own()?;
-        let (account, me) = (own.jid.clone(), own.device);
-        let Some(known) = self.list_of(&account)?.filter(|known| known.is_live(me)) else { return Ok(()) };
-        for entry in list.entries() {
-            let device = entry.device;
-            if list.is_live(device) && !known.is_live(device) && device != me {
-                self.notify(Event::NewDevice { peer: account.clone(), device });
-            }
-        }
-        Ok(())
-    }
-
     /// Notes, to the day, that another device of the own account is in use.
     pub(super) fn seen_alive(&mut self, jid: &BareJid, device: u32) -> Done {
         let now = self.now;

@@ -262,9 +262,6 @@ impl Draft<'_> {
             // Two devices of one's own made a version at once: what only ours says is added to the other's.
             self.amend_after(&known, &list)?;
         }
-        if mine {
-            self.tell_new_devices(&list)?;
-        }
         self.store_list(jid, &list)?;
         let contact = self.contact_mut(jid)?;
         let left = list.is_tombstone() && !contact.left;
@@ -290,7 +287,7 @@ impl Draft<'_> {
     pub(super) fn store_list(&mut self, jid: &BareJid, list: &DeviceList) -> Done {
         let entries = list.entries().iter().map(|entry| entry.device);
         let live: Vec<u32> = entries.filter(|device| list.is_live(*device) && !list.is_tombstone()).collect();
-        self.tell_devices(jid, &live, list.is_tombstone())?;
+        self.tell_devices(jid, &live, list)?;
         let contact = self.contact_mut(jid)?;
         contact.list = list.bytes().into();
         contact.list_version = list.version();
@@ -309,13 +306,18 @@ impl Draft<'_> {
 
     /// Tells which devices a newer list takes away, and of the own account which it adds. What a first list of the own
     /// account holds has been there before this device.
-    fn tell_devices(&mut self, jid: &BareJid, live: &[u32], tombstone: bool) -> Done {
+    fn tell_devices(&mut self, jid: &BareJid, live: &[u32], list: &DeviceList) -> Done {
         let own = self.own()?;
         let (me, mine) = (own.device, own.jid == *jid);
         let before = self.contact(jid)?.map_or_else(Vec::new, |contact| contact.live.clone());
         // That the whole account leaves is another event, and so is one's own end.
-        let told = |device: &u32| !tombstone && (!mine || *device != me);
-        for device in before.iter().copied().filter(|device| told(device) && !live.contains(device)) {
+        let told = |device: &u32| !list.is_tombstone() && (!mine || *device != me);
+        // Of two lists that own devices made at once one does not know what the other adds.
+        let retired = |device: &u32| {
+            let known = list.entries().iter().any(|entry| entry.device == *device);
+            !live.contains(device) && (known || !mine)
+        };
+        for device in before.iter().copied().filter(|device| told(device) && retired(device)) {
             self.notify(Event::DeviceRetired { peer: jid.clone(), device });
         }
         if mine && before.contains(&me) {
