@@ -1,6 +1,9 @@
 //! The program: its state, and the loop between server and user.
 
 mod commands;
+mod compare;
+mod devices;
+mod keys;
 mod receive;
 mod send;
 
@@ -11,8 +14,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use xmpp_e2e_client::tokio_xmpp::connect::DnsConfig;
-use xmpp_e2e_client::xmpp_e2e::{Consent, Need, Token};
-use xmpp_e2e_client::{Client, Config, Error, Event, Server};
+use xmpp_e2e_client::xmpp_e2e::{Consent, Need, ResendMemory, Token};
+use xmpp_e2e_client::{Agent, Client, Config, Error, Event, Server};
 use xmpp_e2e_sqlite::{Account, Database, Error as StoreError};
 
 use crate::args::{Args, Tls};
@@ -21,6 +24,7 @@ use crate::history::{History, Outgoing};
 use crate::line::Line;
 use crate::paint::Printer;
 use crate::{Stop, store, text, words};
+use compare::Comparison;
 
 /// Lines read ahead.
 const LINES: usize = 16;
@@ -52,6 +56,10 @@ pub struct App {
     consents: BTreeMap<String, Consent>,
     /// To whom the user wants to answer in clear.
     in_clear: BTreeSet<String>,
+    /// Keys that are being compared, by account; with the own one a device is being let in.
+    comparisons: BTreeMap<String, Comparison>,
+    /// Questions to contacts whose answers are not typed yet.
+    questions: BTreeMap<String, String>,
     current: Option<String>,
     /// Commands that wait until the session is ready.
     later: Vec<Command>,
@@ -125,6 +133,15 @@ impl App {
         let mut config = Config::new(&args.account, password);
         config.resource.clone_from(&args.resource);
         config.server = server(args);
+        config.trust = args.policy;
+        config.restored = args.restored;
+        config.sign_presence = args.sign_presence;
+        if args.link {
+            config.agent = Agent::Linked;
+        }
+        if args.forget_sent {
+            config.resend_memory = ResendMemory::OFF;
+        }
         let account = database.account(&args.account)?;
         Ok(Self {
             client: Client::open(config, account).map_err(stop)?,
@@ -135,6 +152,8 @@ impl App {
             ids: BTreeMap::new(),
             consents: BTreeMap::new(),
             in_clear: BTreeSet::new(),
+            comparisons: BTreeMap::new(),
+            questions: BTreeMap::new(),
             current: None,
             later: Vec::new(),
             ready: false,

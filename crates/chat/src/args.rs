@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
+use xmpp_e2e_client::xmpp_e2e::TrustPolicy;
 
 /// How long the program waits at its end, in seconds.
 const WAIT: u64 = 10;
@@ -16,6 +17,7 @@ const WAIT: u64 = 10;
 )]
 #[command(after_long_help = MANUAL, max_term_width = 100)]
 #[expect(clippy::exhaustive_structs, reason = "made by its parser")]
+#[expect(clippy::struct_excessive_bools, reason = "switches")]
 #[expect(clippy::doc_markdown, reason = "the help is no Markdown")]
 pub struct Args {
     /// The account, such as romeo@example.net
@@ -42,6 +44,21 @@ pub struct Args {
     /// The first conversation
     #[arg(long = "with", value_name = "JID", value_parser = account)]
     pub with: Option<String>,
+    /// This is a new device: let another device of the account take it in, instead of making a new key
+    #[arg(long)]
+    pub link: bool,
+    /// The store was put back from a backup: go on as one that has missed what came since
+    #[arg(long)]
+    pub restored: bool,
+    /// To which keys messages go: first-use, until-verified (first-use until one was compared), verified, ask
+    #[arg(long, value_name = "POLICY", value_parser = policy, default_value = "first-use")]
+    pub policy: TrustPolicy,
+    /// Sign the own presence: contacts see that it is not the server's; whoever has it can prove it
+    #[arg(long)]
+    pub sign_presence: bool,
+    /// Keep nothing of what was sent for contacts who could not read it and ask again
+    #[arg(long)]
+    pub forget_sent: bool,
     /// Accept all requests for subscription
     #[arg(long)]
     pub accept: bool,
@@ -90,6 +107,11 @@ fn account(text: &str) -> Result<String, &'static str> {
     crate::command::bare(text).filter(|jid| jid.contains('@')).ok_or("no address such as romeo@example.net")
 }
 
+fn policy(word: &str) -> Result<TrustPolicy, String> {
+    let policy = crate::command::policy(word)?.and_then(crate::command::Policy::to_engine);
+    policy.ok_or_else(|| "one of first-use, until-verified, verified and ask".to_owned())
+}
+
 macro_rules! commands {
     () => {
         "\
@@ -103,6 +125,23 @@ Lines that are read:
   /who [JID]        a contact's devices and the fingerprint of its key; without JID the own
   /accept-key JID   the contact's new key is its own: you have compared it
   /reject-key JID   it is not
+  /fingerprint [JID]    what to compare by telephone or in person; without JID the own
+  /scanned TEXT     what a camera has read from the other's screen
+  /verify [JID]     compare a few digits with somebody, or agree to it
+  /match, /differ [JID]    they are the same, or not
+  /ask QUESTION     instead: ask the contact what only you two know, then /answer it too
+  /answer TEXT      the answer, of which nobody learns more than whether both are the same
+  /cancel [JID]     end a comparison
+  /trust JID [verified|first-use|distrusted]    what you think of a contact's key, and thought so far
+  /policy JID [first-use|until-verified|verified|ask|default]    to which keys messages go
+  /devices          your devices
+  /link             let a new device in, or on the new device ask again; then /match or /differ
+  /name TEXT        how your other devices show this one
+  /retire DEVICE    shut out one of your devices, such as one that is lost
+  /history-send DEVICE FILE    write your history into a file that this device can read
+  /history-open FILE    read such a file
+  /begin-anew really    the old key of your account is lost: make another
+  /leave really     give up encryption, and forget all keys
   /roster           the contacts
   /add JID          ask to see a contact's presence
   /accept JID       let a contact see yours, and ask for the same
@@ -143,6 +182,7 @@ is a new line, \\t a TAB, \\\\ a backslash. N is a number that is unique in the 
   sent N clear
   acknowledged N    the server has it
   failed N WORD SENTENCE
+  compare JID DIGITS WORDS    to be compared: /match or /differ; with the own JID, a device is let in
   warning KIND JID SENTENCE            - if no JID
   info KIND JID SENTENCE               what need not worry
   note KIND JID SENTENCE               with --verbose
@@ -150,7 +190,11 @@ is a new line, \\t a TAB, \\\\ a backslash. N is a number that is unique in the 
   presence FULL-JID available|unavailable
   roster JID none|to|from|both|removed
   request JID       asks to see the user's presence
-  who JID STATE KEY CHANGED-KEY DEVICES      STATE unknown|clear|encrypts|left; - if none
+  who JID STATE KEY CHANGED-KEY DEVICES      STATE unknown|clear|encrypts|left; - if none; keys as
+                    the digits of fingerprints
+  fingerprint JID known|changed DIGITS WORDS CODE
+  trust JID now|past verified|first-use|distrusted|unknown HOW TIME DIGITS
+  device NUMBER this|other live|retired NAME EXPIRES SEEN      - if not known
   history N TIME in|copy|out JID encrypted|authenticated|clear|- STATE TEXT    STATE of one that goes out:
                     queued|waiting|sent|written|acknowledged|failed, else -.
                     Late encrypted ones stand where their device has sent them

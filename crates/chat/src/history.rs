@@ -5,10 +5,12 @@
 //! leaves `OPEN`. Whatever happens in between, [`History::open`] finds it.
 
 mod entry;
+mod past;
 
 use xmpp_e2e_sqlite::{Account, Error};
 
 pub use entry::{Direction, Entry, Protection, State};
+pub use past::{Damaged, Reader};
 
 /// The log of what is on its way.
 const OPEN: &str = "open";
@@ -122,11 +124,14 @@ impl History {
         Ok(None)
     }
 
-    /// Keeps a message that came, unless one with this key is there. Gives its number.
+    /// Keeps a message that came, unless one with this key is there, or it came with the history of another device. Gives its number.
     ///
     /// # Errors
     /// Those of the store.
     pub fn keep(&self, key: Option<&[u8]>, entry: &Entry) -> Result<Option<i64>, Error> {
+        if self.is_past(entry)? {
+            return Ok(None);
+        }
         self.note_chat(&entry.jid)?;
         let (log, bytes) = (chat(&entry.jid), entry.encode());
         match key {
@@ -159,7 +164,9 @@ impl History {
             }
             *id = entry.token.unwrap_or(*id);
         }
-        Ok(entries)
+        let mut all = self.last_of_past(jid, limit.saturating_sub(entries.len()))?;
+        all.append(&mut entries);
+        Ok(all)
     }
 
     /// With whom there are conversations.

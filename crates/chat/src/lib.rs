@@ -7,6 +7,7 @@ pub mod command;
 pub mod history;
 pub mod line;
 pub mod paint;
+pub mod qr;
 pub mod stanza;
 pub mod store;
 pub mod text;

@@ -1,6 +1,6 @@
 //! What is printed: an event with its fields, for programs.
 
-use xmpp_e2e_client::xmpp_e2e::{Coverage, Outlook};
+use xmpp_e2e_client::xmpp_e2e::{Coverage, Fingerprint, Outlook, OwnDevice, Timestamp};
 
 use crate::history::{Entry, State};
 use crate::text;
@@ -17,10 +17,16 @@ pub enum Line {
     CaughtUp {
         messages: usize,
     },
+    Compare {
+        jid: String,
+        digits: String,
+        words: String,
+    },
     Copy {
         n: i64,
         entry: Entry,
     },
+    Device(OwnDevice),
     Error(String),
     Failed {
         n: i64,
@@ -28,6 +34,11 @@ pub enum Line {
         sentence: String,
     },
     Fault(String),
+    Fingerprint {
+        fingerprint: Fingerprint,
+        own: bool,
+        changed: bool,
+    },
     History {
         n: i64,
         entry: Entry,
@@ -66,6 +77,14 @@ pub enum Line {
         coverage: Option<Coverage>,
     },
     Synced,
+    Trust {
+        jid: String,
+        trust: &'static str,
+        means: &'static str,
+        time: u64,
+        key: String,
+        past: bool,
+    },
     Waiting {
         n: i64,
         word: &'static str,
@@ -74,8 +93,8 @@ pub enum Line {
     Who {
         jid: String,
         state: &'static str,
-        key: Option<[u8; 32]>,
-        changed: Option<[u8; 32]>,
+        key: Option<Fingerprint>,
+        changed: Option<Fingerprint>,
         devices: Vec<u32>,
     },
 }
@@ -93,10 +112,34 @@ impl Line {
         match self {
             Self::Acknowledged { n } => own(&["acknowledged", &n.to_string()]),
             Self::CaughtUp { messages } => own(&["caught-up", &messages.to_string()]),
+            Self::Compare { jid, digits, words } => own(&["compare", jid, digits, words]),
             Self::Copy { n, entry } => message("copy", *n, entry),
+            Self::Device(device) => {
+                let OwnDevice { device, name, this, live, expires, last_seen, .. } = device;
+                let time = |time: &Option<Timestamp>| {
+                    some(time.map(|time| text::stamp(time.as_millis())).as_deref())
+                };
+                own(&[
+                    "device",
+                    &device.to_string(),
+                    if *this { "this" } else { "other" },
+                    if *live { "live" } else { "retired" },
+                    name.as_deref().unwrap_or("-"),
+                    &time(expires),
+                    &time(last_seen),
+                ])
+            }
             Self::Error(sentence) => own(&["error", sentence]),
             Self::Failed { n, word, sentence } => own(&["failed", &n.to_string(), word, sentence]),
             Self::Fault(sentence) => own(&["fault", sentence]),
+            Self::Fingerprint { fingerprint, changed, .. } => own(&[
+                "fingerprint",
+                fingerprint.jid().as_str(),
+                if *changed { "changed" } else { "known" },
+                &fingerprint.digits(),
+                &fingerprint.words(),
+                &fingerprint.uri(),
+            ]),
             Self::History { n, entry } => own(&[
                 "history",
                 &n.to_string(),
@@ -134,10 +177,14 @@ impl Line {
                 fields
             }
             Self::Synced => own(&["synced"]),
+            Self::Trust { jid, trust, means, time, key, past } => {
+                let when = if *past { "past" } else { "now" };
+                own(&["trust", jid, when, trust, means, &text::stamp(*time), key])
+            }
             Self::Waiting { n, word, sentence } => own(&["waiting", &n.to_string(), word, sentence]),
             Self::Who { jid, state, key, changed, devices } => {
                 let print =
-                    |digest: &Option<[u8; 32]>| some(digest.as_ref().map(words::fingerprint).as_deref());
+                    |key: &Option<Fingerprint>| some(key.as_ref().map(Fingerprint::digits).as_deref());
                 let devices: Vec<String> = devices.iter().map(u32::to_string).collect();
                 let devices = some(Some(&*devices.join(",")).filter(|devices| !devices.is_empty()));
                 own(&["who", jid, state, &print(key), &print(changed), &devices])

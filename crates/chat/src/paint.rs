@@ -2,17 +2,25 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use xmpp_e2e_client::xmpp_e2e::{Fingerprint, OwnDevice};
+
 use crate::args::Color;
 use crate::history::{Direction, Entry, Protection, State};
 use crate::line::Line;
-use crate::text;
 use crate::words::{self, Level, Said};
+use crate::{qr, text};
 
 const BOLD: &str = "1";
 const DIM: &str = "2";
 const GREEN: &str = "32";
 const RED: &str = "31";
 const YELLOW: &str = "33";
+
+/// Groups of digits, or words, in a line.
+const FINGERPRINT_PARTS: usize = 4;
+
+/// The width where there is no terminal.
+const COLUMNS: usize = 80;
 
 /// Where lines are printed.
 #[derive(Debug)]
@@ -106,6 +114,22 @@ impl Printer {
             Line::CaughtUp { messages } => {
                 plain("--", DIM, &format!("{messages} messages read from the archive"))
             }
+            Line::Compare { jid, digits, words } => {
+                let who = text::safe(jid);
+                let lines = [
+                    plain(
+                        "??",
+                        YELLOW,
+                        &format!("Read these to each other, {who} and you: by telephone or in person."),
+                    ),
+                    format!("        {}", self.color(BOLD, digits)),
+                    format!("        {}", self.color(BOLD, words)),
+                    plain("??", YELLOW, "The same on both sides? Then /match, else /differ."),
+                ];
+                lines.join("\n")
+            }
+            Line::Device(device) => self.device(device),
+            Line::Fingerprint { fingerprint, own, changed } => self.fingerprint(fingerprint, *own, *changed),
             Line::Copy { n, entry } | Line::In { n, entry } | Line::History { n, entry } => {
                 self.message(*n, entry)
             }
@@ -150,18 +174,60 @@ impl Printer {
                 plain("->", DIM, &(of(*n) + &words::coverage(coverage)))
             }
             Line::Synced => plain("--", DIM, "nothing is on its way"),
+            Line::Trust { trust, means, time, key, past, .. } => {
+                let when = if *past { "before:" } else { "now:   " };
+                let line = format!("{when} {trust} ({means}, {})  {key}", text::clock(*time));
+                self.color(if *past { DIM } else { BOLD }, &line)
+            }
             Line::Waiting { n, sentence, .. } => plain("...", YELLOW, &(of(*n) + sentence)),
             Line::Who { jid, state, key, changed, devices } => {
                 let mut lines =
                     vec![format!("{}: {}", self.color(BOLD, &text::safe(jid)), state_words(state))];
-                lines.extend(key.map(|key| format!("    key      {}", words::fingerprint(&key))));
-                let changed =
-                    changed.map(|key| format!("    new key  {} (not accepted)", words::fingerprint(&key)));
+                lines.extend(key.as_ref().map(|key| format!("    key      {key}")));
+                let changed = changed.as_ref().map(|key| format!("    new key  {key} (not accepted)"));
                 lines.extend(changed.map(|line| self.color(RED, &line)));
                 lines.extend(devices.iter().map(|device| format!("    device   {device}")));
                 lines.join("\n")
             }
         }
+    }
+
+    fn device(&self, device: &OwnDevice) -> String {
+        let OwnDevice { device, name, this, live, expires, last_seen, .. } = device;
+        let name = name.as_deref().map(|name| format!("  {}", text::safe(name))).unwrap_or_default();
+        let mut line = format!("{device:>10}{}", self.color(BOLD, &name));
+        if *this {
+            line.push_str("  (this one)");
+        }
+        if !live {
+            line.push_str(&self.color(RED, "  shut out"));
+        }
+        for (word, time) in [("last heard of", last_seen), ("certified until", expires)] {
+            if let Some(time) = time.filter(|_| *live) {
+                line.push_str(&self.color(DIM, &format!("  {word} {}", text::clock(time.as_millis()))));
+            }
+        }
+        line
+    }
+
+    fn fingerprint(&self, fingerprint: &Fingerprint, own: bool, changed: bool) -> String {
+        let jid = text::safe(fingerprint.jid().as_str());
+        let whose = match (own, changed) {
+            (true, _) => "your key".to_owned(),
+            (false, false) => format!("the key of {jid}"),
+            (false, true) => format!("another key that {jid} shows, and that nobody has accepted"),
+        };
+        let mut lines = vec![self.color(BOLD, &whose)];
+        for text in [fingerprint.digits(), fingerprint.words()] {
+            let parts: Vec<&str> = text.split(' ').collect();
+            lines.extend(parts.chunks(FINGERPRINT_PARTS).map(|parts| format!("    {}", parts.join(" "))));
+        }
+        if own {
+            // Only the own one is for others' cameras.
+            lines.extend(qr::draw(&fingerprint.uri(), columns(), self.color).unwrap_or_default());
+            lines.push(format!("    {}", fingerprint.uri()));
+        }
+        lines.join("\n")
     }
 
     fn message(&self, n: i64, entry: &Entry) -> String {
@@ -189,6 +255,11 @@ impl Printer {
         let time = self.color(DIM, &text::clock(*time));
         format!("{time} {protection} {state}{}: {lines}{number}", self.color(BOLD, &who))
     }
+}
+
+/// How wide the terminal is.
+fn columns() -> usize {
+    terminal_size::terminal_size().map_or(COLUMNS, |(width, _)| width.0.into())
 }
 
 fn state_words(state: &str) -> &'static str {

@@ -1,12 +1,14 @@
 //! What happened, in words that a person understands.
 
+mod keys;
+
 use xmpp_e2e_client::xmpp_e2e::{
-    BareJid, Coverage, Event, HistoryEnd, Outlook, PublishFault, Reason, SendError, Trust, Unreadable,
-    Waiting,
+    BareJid, Coverage, Event, Fingerprint, HistoryEnd, Outlook, PublishFault, Reason, SendError, Trust,
+    Unreadable, Waiting,
 };
 use xmpp_e2e_sqlite::Error as StoreError;
 
-use crate::text;
+pub use keys::{means, misuse, policy, trust};
 
 /// How much something wants to be seen.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -125,7 +127,7 @@ pub fn security(event: &Event) -> Said {
             Some(peer),
             &format!(
                 "The key of {{}} is another now. It may be a new installation, or somebody in between. Nothing is sent to {{}} before you decide. Compare the new fingerprint by telephone or in person: {}. Then /accept-key {{}} or /reject-key {{}}.",
-                fingerprint(digest)
+                fingerprint(peer, digest)
             ),
         ),
         Event::KeyReused { peer, known } => say(
@@ -143,7 +145,7 @@ pub fn security(event: &Event) -> Said {
             Some(peer),
             &format!(
                 "Messages to {{}} are encrypted from now on. The key's fingerprint: {}.",
-                fingerprint(digest)
+                fingerprint(peer, digest)
             ),
         ),
         Event::Left { peer } => say(
@@ -157,35 +159,6 @@ pub fn security(event: &Event) -> Said {
             "new-device",
             Some(peer),
             &format!("{{}} has another device, {device}, which the key of {{}} vouches for."),
-        ),
-        Event::Linked { device } => {
-            say(Info, "linked", None, &format!("Device {device} is now one of this account."))
-        }
-        Event::LinkingAsked { device, .. } => say(
-            Warning,
-            "linking-asked",
-            None,
-            &format!(
-                "Device {device} says that it is a new one of this account and wants to be taken in. If you are not setting one up right now, it is somebody else's: refuse."
-            ),
-        ),
-        Event::LinkingFailed { why, .. } => {
-            say(Warning, "linking-failed", None, &format!("The new device was not taken in: {why}."))
-        }
-        Event::LinkingString { string, .. } => say(
-            Warning,
-            "linking-compare",
-            None,
-            &format!("Compare on both devices, then say whether it is the same: {}.", string.digits()),
-        ),
-        Event::OtherAccountKey { digest } => say(
-            Warning,
-            "other-key",
-            None,
-            &format!(
-                "This account has another key already, with the fingerprint {}. Nothing is sent encrypted until you take this device in from another one, or give that key up.",
-                fingerprint(digest)
-            ),
         ),
         Event::PublishFailed { why } => say(Warning, "keys-not-published", None, publish(*why)),
         Event::Published => say(Info, "keys-published", None, "The own keys are on the server again."),
@@ -236,7 +209,9 @@ pub fn security(event: &Event) -> Said {
             },
         ),
         Event::Rejected { peer, reason, recoverable, .. } => rejected(peer.as_ref(), *reason, *recoverable),
-        _ => say(Note, "other", None, "Something happened that this program has no words for."),
+        _ => keys::compared(event).unwrap_or_else(|| {
+            say(Note, "other", None, "Something happened that this program has no words for.")
+        }),
     }
 }
 
@@ -400,11 +375,9 @@ pub fn coverage(coverage: &Coverage) -> String {
     parts.join(" ").replace(" ;", ";")
 }
 
-/// A key's fingerprint, in groups to be read aloud.
-#[must_use]
-pub fn fingerprint(digest: &[u8; 32]) -> String {
-    let groups: Vec<String> = digest.chunks(4).map(text::hex).collect();
-    groups.join(" ")
+/// The fingerprint of somebody's key, in groups to be read aloud.
+fn fingerprint(peer: &BareJid, digest: &[u8; 32]) -> String {
+    Fingerprint::new(peer.clone(), *digest).digits()
 }
 
 /// A failure of the store.

@@ -10,10 +10,11 @@ use getrandom::SysRng;
 use minidom::Element;
 use tokio::time::Instant;
 use tokio_xmpp::xmlstream::ReadError;
-use xmpp_e2e::rand_core::UnwrapErr;
+use xmpp_e2e::rand_core::{CryptoRng, UnwrapErr};
 use xmpp_e2e::suite::Suites;
 use xmpp_e2e::{
-    AgentReply, Command, Engine, InboxId, Input, LocalAgent, Misuse, Need, Outlook, Timestamp, Token,
+    AgentReply, Command, Engine, Env, HistoryWriter, InboxId, Input, LocalAgent, Misuse, Need, Outlook,
+    Timestamp, Token,
 };
 use xmpp_e2e_minidom::to_tree;
 use zeroize::Zeroizing;
@@ -52,6 +53,7 @@ pub struct Client<S: Storage> {
     pub(crate) login: Login,
     pub(crate) engine: Engine,
     agent: Option<LocalAgent>,
+    has_account_key: bool,
     pub(crate) storage: S,
     rng: UnwrapErr<SysRng>,
     pub(crate) roster: Roster,
@@ -73,6 +75,8 @@ pub struct Client<S: Storage> {
     /// Whether what follows presence is still to be done.
     pub(crate) unread: bool,
     pub(crate) archive: Archive,
+    /// Whether the engine has been told that an archive is, or is to be, read.
+    catching_up: bool,
     /// Messages that came while the archive was read, which has what was before them.
     pub(crate) held: VecDeque<Element>,
     backlog: VecDeque<Sent>,
@@ -106,12 +110,17 @@ impl<S: Storage> Client<S> {
     /// [`Error::Storage`] and [`Error::Stored`] if it cannot be read, [`Error::Misuse`] if the account is no JID.
     pub fn open(config: Config, mut storage: S) -> Result<Self, Error<S::Error>> {
         let mut rng = UnwrapErr(SysRng);
-        let agent = match &config.agent {
+        let make: Option<fn(&Suites, &mut dyn CryptoRng) -> LocalAgent> = match &config.agent {
             Agent::Outside(_) => None,
-            Agent::Stored => Some(if let Some(bytes) = storage.note(AGENT).map_err(Error::Storage)? {
+            Agent::Stored => Some(LocalAgent::generate),
+            Agent::Linked => Some(LocalAgent::without_account_key),
+        };
+        let agent = match make {
+            None => None,
+            Some(make) => Some(if let Some(bytes) = storage.note(AGENT).map_err(Error::Storage)? {
                 LocalAgent::from_bytes(&bytes, &Suites::default()).map_err(|_| Error::Stored("the keys"))?
             } else {
-                let agent = LocalAgent::generate(&Suites::default(), &mut rng);
+                let agent = make(&Suites::default(), &mut rng);
                 storage.set_note(AGENT, Some(&agent.to_bytes())).map_err(Error::Storage)?;
                 agent
             }),
@@ -119,11 +128,15 @@ impl<S: Storage> Client<S> {
         let identity = match (&agent, &config.agent) {
             (Some(agent), _) => agent.identity(),
             (None, Agent::Outside(identity)) => (**identity).clone(),
-            (None, Agent::Stored) => return Err(Error::Stored("the keys")),
+            (None, Agent::Stored | Agent::Linked) => return Err(Error::Stored("the keys")),
         };
+        let has_account_key = identity.account_digest().is_some();
         let mut settings = xmpp_e2e::Config::new(&config.account, identity).map_err(Error::Misuse)?;
         settings.padding = config.padding;
         settings.hints = config.hints;
+        settings.trust = config.trust;
+        settings.resend_memory = config.resend_memory;
+        settings.sign_presence = config.sign_presence;
         let account = settings.account.as_str().to_owned();
         let stored = storage.load().map_err(Error::Storage)?;
         let engine = Engine::restore(settings, &stored).map_err(Error::Misuse)?;
@@ -155,6 +168,7 @@ impl<S: Storage> Client<S> {
             login,
             engine,
             agent,
+            has_account_key,
             storage,
             rng,
             roster,
@@ -172,12 +186,17 @@ impl<S: Storage> Client<S> {
             begun: false,
             unread: false,
             archive: Archive { last, ..Archive::default() },
+            catching_up: false,
             held: VecDeque::new(),
             backlog: VecDeque::new(),
             attempts: 0,
             unreadable: None,
             numbers: 0,
         };
+        if client.config.restored {
+            client.command(Command::Restored)?;
+        }
+        client.catch_up(client.archive.last.is_some())?;
         client.tell_roster()?;
         Ok(client)
     }
@@ -303,6 +322,27 @@ impl<S: Storage> Client<S> {
         &self.engine
     }
 
+    /// What the client was made with.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Whether the key agent has the account key: only then can this device take in or shut out others.
+    #[must_use]
+    pub fn has_account_key(&self) -> bool {
+        self.has_account_key
+    }
+
+    /// Begins a sealed file of history for another device of the own account; see [`Engine::seal_history`].
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] if `device` is none of the account's.
+    pub fn seal_history(&mut self, device: u32) -> Result<HistoryWriter, Error<S::Error>> {
+        let mut env = Env { now: now(), rng: &mut self.rng };
+        self.engine.seal_history(&mut env, device).map_err(misuse)
+    }
+
     /// The storage, for what the application keeps there.
     pub fn storage(&mut self) -> &mut S {
         &mut self.storage
@@ -389,6 +429,14 @@ impl<S: Storage> Client<S> {
             self.send(&stanza, token, Need::Policy)?;
         }
         Ok(())
+    }
+
+    /// Tells the engine that an archive is to be read of what was sent to older keys, or has been.
+    pub(crate) fn catch_up(&mut self, active: bool) -> Result<(), Error<S::Error>> {
+        if core::mem::replace(&mut self.catching_up, active) == active {
+            return Ok(());
+        }
+        self.command(Command::CatchUp { active })
     }
 
     pub(crate) fn tell(&mut self, event: Event) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio_xmpp::xmlstream::Timeouts;
-use xmpp_e2e::{AgentIdentity, Hints, Padding};
+use xmpp_e2e::{AgentIdentity, Hints, Padding, ResendMemory, TrustPolicy};
 
 use crate::connect::Server;
 
@@ -22,6 +22,15 @@ pub struct Config {
     pub server: Server,
     /// Where the private keys are.
     pub agent: Agent,
+    /// To which keys messages go, of contacts without a policy of their own.
+    pub trust: TrustPolicy,
+    /// What is kept of sent messages for devices of contacts that could not read them.
+    pub resend_memory: ResendMemory,
+    /// Whether the storage was put back from a backup: said to the engine before all else, each time the client is
+    /// opened so.
+    pub restored: bool,
+    /// Whether each broadcast presence is signed.
+    pub sign_presence: bool,
     /// How lengths are hidden.
     pub padding: Padding,
     /// What servers are told about protected messages.
@@ -39,9 +48,11 @@ pub struct Config {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub enum Agent {
-    /// In the client's storage.
+    /// In the client's storage; those of a new device are made there, a new account key among them.
     #[default]
     Stored,
+    /// The same, but for the account key: another device of the account [links](xmpp_e2e::Command::Link) a new one.
+    Linked,
     /// Outside: requests come as [`Event::Ask`](crate::Event::Ask).
     Outside(Box<AgentIdentity>),
 }
@@ -59,6 +70,10 @@ impl Config {
             resource: String::new(),
             server: Server::of(crate::xml::domain(account)),
             agent: Agent::Stored,
+            trust: TrustPolicy::default(),
+            resend_memory: ResendMemory::default(),
+            restored: false,
+            sign_presence: false,
             padding: Padding::default(),
             hints: Hints::default(),
             timeouts: Timeouts::default(),

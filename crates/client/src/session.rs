@@ -34,6 +34,10 @@ impl<S: Storage> Client<S> {
                 self.write_again();
                 if self.begun {
                     self.write_backlog()?;
+                    // What came meanwhile comes with the stream.
+                    if !self.unread && self.archive.reading.is_none() {
+                        self.catch_up(self.archive.failed)?;
+                    }
                 }
                 (self.full_jid.clone(), true)
             }
@@ -236,6 +240,8 @@ impl<S: Storage> Client<S> {
     /// The archive has been read: now for what was held back.
     fn caught_up(&mut self, messages: usize, read: &BTreeSet<String>) -> Result<(), Error<S::Error>> {
         self.release(read)?;
+        // What could not be read of it is read, to older keys, at the next login.
+        self.catch_up(self.archive.failed)?;
         self.tell(Event::CaughtUp { messages });
         Ok(())
     }

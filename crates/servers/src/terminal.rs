@@ -7,8 +7,17 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use getrandom::SysRng;
+use xmpp_e2e_client::xmpp_e2e::LocalAgent;
+use xmpp_e2e_client::xmpp_e2e::rand_core::UnwrapErr;
+use xmpp_e2e_client::xmpp_e2e::suite::Suites;
+use xmpp_e2e_sqlite::Database;
+
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Where a client notes its keys.
+const AGENT: &str = "agent";
 
 /// The terminal client, beside the program that runs. Cargo builds it if it is not there.
 ///
@@ -90,6 +99,56 @@ impl Terminal {
             begins: 0,
             running: None,
         }
+    }
+
+    /// The same account on another device, with a store of its own. Its client is not started.
+    #[must_use]
+    pub fn on_another_device(&self, name: &str) -> Self {
+        let mut other = Self::new(&self.account, &self.server, Path::new(""));
+        other.store = self.store.with_file_name(format!("{}-{name}.db", self.account));
+        other
+    }
+
+    /// Gives this device, which was never started, a copy of the account's key and device keys of its own: as from a
+    /// backup of the key.
+    ///
+    /// # Panics
+    /// If `from` was never started.
+    pub fn copy_account_key(&self, from: &Self) {
+        let account = |store: &Path| {
+            Database::open(store).expect("a store").account(&self.account).expect("the account")
+        };
+        let agent = account(&from.store).note(AGENT).expect("the store").expect("the keys");
+        let agent = LocalAgent::from_bytes(&agent, &Suites::default()).expect("the keys");
+        let agent = agent.for_new_device(&mut UnwrapErr(SysRng));
+        account(&self.store).set_note(AGENT, Some(&agent.to_bytes())).expect("the store");
+    }
+
+    /// Sets an option for the next starts.
+    pub fn set_option(&mut self, option: &str, on: bool) {
+        self.options.retain(|set| set != option);
+        if on {
+            self.options.push(option.to_owned());
+        }
+    }
+
+    /// Copies what the client, which does not run, has stored.
+    ///
+    /// # Panics
+    /// If there is nothing.
+    pub fn back_up(&self) {
+        std::fs::copy(&self.store, self.store.with_extension("backup")).expect("a backup");
+    }
+
+    /// Puts back what was copied.
+    ///
+    /// # Panics
+    /// If there is nothing.
+    pub fn put_back(&self) {
+        for extension in ["db-wal", "db-shm"] {
+            let _ = std::fs::remove_file(self.store.with_extension(extension));
+        }
+        std::fs::copy(self.store.with_extension("backup"), &self.store).expect("the backup");
     }
 
     /// With an option at each start.
@@ -217,6 +276,24 @@ impl Terminal {
                 panic!("{}: no {fields:?}:\n{}", self.account, self.tail());
             }
             lines = self.screen.changed.wait_timeout(lines, Duration::from_millis(200)).expect("the lock").0;
+        }
+    }
+
+    /// Waits for the `count`th such line of the client that runs.
+    ///
+    /// # Panics
+    /// If it takes longer than a minute.
+    pub fn wait_again(&self, fields: &[&str], count: usize) -> String {
+        let begin = fields.join("\t");
+        let start = Instant::now();
+        loop {
+            let lines = self.lines_of_last();
+            let fits = |line: &&String| **line == begin || line.starts_with(&format!("{begin}\t"));
+            if let Some(line) = lines.iter().filter(fits).nth(count - 1) {
+                return line.clone();
+            }
+            assert!(start.elapsed() < PATIENCE, "{}: no {fields:?} {count}:\n{}", self.account, self.tail());
+            std::thread::sleep(Duration::from_millis(50));
         }
     }
 

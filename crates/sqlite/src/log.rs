@@ -29,12 +29,35 @@ impl Account {
     /// [`Error::Gone`], or what the medium says.
     pub fn append_once(&self, log: &str, key: &[u8], entry: &[u8]) -> Result<Option<i64>, Error> {
         let log = self.log(log)?;
-        let once = self.file.form.lookup(Kind::Once, &self.lookup, &[&log, key])?;
+        let once = self.once(&log, key)?;
+        self.file.write(|tx| self.insert_once(tx, &log, &once, entry))
+    }
+
+    /// [`append_once`](Self::append_once) for many entries, each with its key, in one transaction. Gives how many were
+    /// appended.
+    ///
+    /// # Errors
+    /// [`Error::Gone`], or what the medium says; then none was.
+    pub fn append_all_once(&self, log: &str, entries: &[(Vec<u8>, Vec<u8>)]) -> Result<usize, Error> {
+        let log = self.log(log)?;
         self.file.write(|tx| {
-            let find = "SELECT 1 FROM entry WHERE account = ?1 AND log = ?2 AND once = ?3";
-            let known = tx.query_row(find, params![self.id, log, once], |_| Ok(())).optional()?;
-            if known.is_some() { Ok(None) } else { self.insert(tx, &log, Some(&once), entry).map(Some) }
+            let mut appended = 0;
+            for (key, entry) in entries {
+                let new = self.insert_once(tx, &log, &self.once(&log, key)?, entry)?;
+                appended += usize::from(new.is_some());
+            }
+            Ok(appended)
         })
+    }
+
+    /// Whether the log has an entry that was appended with this key.
+    ///
+    /// # Errors
+    /// What the medium says.
+    pub fn has_entry(&self, log: &str, key: &[u8]) -> Result<bool, Error> {
+        let log = self.log(log)?;
+        let once = self.once(&log, key)?;
+        self.file.read(|tx| self.is_known(tx, &log, &once))
     }
 
     /// At most `limit` entries of a log, in the order they were appended: the first, or the first after number
@@ -91,6 +114,29 @@ impl Account {
         let log = self.log(log)?;
         let delete = "DELETE FROM entry WHERE account = ?1 AND log = ?2";
         self.file.write(|tx| Ok(tx.execute(delete, params![self.id, log])?))
+    }
+
+    fn once(&self, log: &[u8], key: &[u8]) -> Result<Vec<u8>, Error> {
+        self.file.form.lookup(Kind::Once, &self.lookup, &[log, key])
+    }
+
+    fn is_known(&self, tx: &Transaction<'_>, log: &[u8], once: &[u8]) -> Result<bool, Error> {
+        let find = "SELECT 1 FROM entry WHERE account = ?1 AND log = ?2 AND once = ?3";
+        let mut statement = tx.prepare_cached(find)?;
+        Ok(statement.exists(params![self.id, log, once])?)
+    }
+
+    fn insert_once(
+        &self,
+        tx: &Transaction<'_>,
+        log: &[u8],
+        once: &[u8],
+        entry: &[u8],
+    ) -> Result<Option<i64>, Error> {
+        if self.is_known(tx, log, once)? {
+            return Ok(None);
+        }
+        self.insert(tx, log, Some(once), entry).map(Some)
     }
 
     fn log(&self, name: &str) -> Result<Vec<u8>, Error> {

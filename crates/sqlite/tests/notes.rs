@@ -69,6 +69,12 @@ fn an_entry_is_appended_once() {
     accounts(|account| {
         let first = account.append_once("log", b"a", b"1").unwrap().unwrap();
         assert_eq!(account.append_once("log", b"a", b"2").unwrap(), None);
+        let many = [b"a", b"b", b"b"].map(|key| (key.to_vec(), b"7".to_vec()));
+        assert_eq!(account.append_all_once("many", &many).unwrap(), 2);
+        assert_eq!(account.append_all_once("many", &many).unwrap(), 0);
+        assert_eq!(texts(&account.entries("many", None, 9).unwrap()), ["7", "7"]);
+        assert!(account.has_entry("many", b"b").unwrap());
+        assert!(!account.has_entry("log", b"b").unwrap() && !account.has_entry("many", b"c").unwrap());
         assert!(account.append_once("log", b"", b"3").unwrap().is_some());
         assert!(account.append_once("lo", b"ga", b"4").unwrap().is_some());
         assert_eq!(account.append_once("lo", b"ga", b"5").unwrap(), None);

@@ -1,15 +1,14 @@
 //! What the user wants.
 
 use tokio::time::Instant;
-use xmpp_e2e_client::Error;
-use xmpp_e2e_client::xmpp_e2e::{Command as Engine, Need, Outlook, Subscription};
+use xmpp_e2e_client::xmpp_e2e::{Command as Engine, Contact, Need, Outlook, OwnDevice, Subscription};
 
 use super::receive::roster_line;
 use super::{App, stop};
 use crate::args::COMMANDS;
 use crate::command::Command;
 use crate::line::Line;
-use crate::{Stop, stanza, words};
+use crate::{Stop, stanza};
 
 /// How many messages a conversation is begun with.
 const RECENT: usize = 10;
@@ -17,7 +16,8 @@ const RECENT: usize = 10;
 impl App {
     pub(super) fn command(&mut self, command: Command) -> Result<(), Stop> {
         // What only goes out over a connection.
-        let needs_connection = matches!(command, Command::Accept(_) | Command::Add(_));
+        let needs_connection =
+            matches!(command, Command::Accept(_) | Command::Add(_) | Command::Link | Command::Verify(_));
         if needs_connection && !(self.ready && self.client.is_online()) {
             self.later.push(command);
             return Ok(());
@@ -33,9 +33,40 @@ impl App {
                 self.send_presence(&jid, "subscribe")?;
                 self.ok(&format!("asked {jid}"))
             }
+            Command::Answer(text) => self.answer(&text),
+            Command::Ask(question) => self.ask_question(&question),
+            Command::BeginAnew => {
+                if self.does(Engine::BeginAnew)? {
+                    self.ok("a new key takes the old one's place")
+                } else {
+                    Ok(())
+                }
+            }
+            Command::Cancel(jid) => self.cancel(jid),
+            Command::Devices => self.devices(),
+            Command::Differ(jid) => self.compared(jid, false),
+            Command::Match(jid) => self.compared(jid, true),
             Command::Away => self.show(Some("away")),
             Command::Back => self.show(None),
             Command::Encrypt(only) => self.encrypt(only),
+            Command::Fingerprint(jid) => self.fingerprint(jid),
+            Command::HistoryOpen(path) => self.open_history(&path),
+            Command::HistorySend(device, path) => self.send_history(device, &path),
+            Command::Leave => {
+                if self.does(Engine::Leave)? {
+                    self.ok("giving up encryption; contacts are told")
+                } else {
+                    Ok(())
+                }
+            }
+            Command::Link => self.link(),
+            Command::Name(name) => self.name(&name),
+            Command::Policy(jid, policy) => self.policy(&jid, policy),
+            Command::Retire(device) => self.retire(device),
+            Command::Scanned(text) => self.scanned(&text),
+            Command::Trust(jid, None) => self.show_trust(&jid),
+            Command::Trust(jid, Some(opinion)) => self.set_trust(&jid, opinion),
+            Command::Verify(jid) => self.verify(jid),
             Command::Help => self.ok(COMMANDS),
             Command::History(limit) => match self.current.clone() {
                 Some(jid) => self.past(&jid, limit),
@@ -69,15 +100,15 @@ impl App {
         }
     }
 
-    fn ok(&mut self, sentence: &str) -> Result<(), Stop> {
+    pub(super) fn ok(&mut self, sentence: &str) -> Result<(), Stop> {
         self.print(&Line::Ok(sentence.to_owned()))
     }
 
-    fn error(&mut self, sentence: &str) -> Result<(), Stop> {
+    pub(super) fn error(&mut self, sentence: &str) -> Result<(), Stop> {
         self.print(&Line::Error(sentence.to_owned()))
     }
 
-    fn no_conversation(&mut self) -> Result<(), Stop> {
+    pub(super) fn no_conversation(&mut self) -> Result<(), Stop> {
         self.error("there is no conversation; /to JID begins one")
     }
 
@@ -136,14 +167,11 @@ impl App {
         };
         let command =
             if accept { Engine::AcceptKey { jid, digest } } else { Engine::RejectKey { jid, digest } };
-        match self.client.command(command) {
-            Ok(()) => {
-                let word = if accept { "accepted" } else { "rejected" };
-                self.ok(&format!("{word} the key {} of {jid}", words::fingerprint(&digest)))
-            }
-            Err(Error::Misuse(misuse)) => self.error(&misuse.to_string()),
-            Err(error) => Err(stop(error)),
+        if !self.does(command)? {
+            return Ok(());
         }
+        let word = if accept { "accepted" } else { "rejected" };
+        self.ok(&format!("{word} the new key of {jid}"))
     }
 
     fn who(&mut self, jid: Option<String>) -> Result<(), Stop> {
@@ -152,8 +180,6 @@ impl App {
         let engine = self.client.engine();
         let contact = engine.contact(&jid).map_err(Stop::error)?;
         let devices = if own { engine.own_devices().map_err(Stop::error)? } else { Vec::new() };
-        let devices: Vec<u32> =
-            devices.iter().filter(|device| device.live).map(|device| device.device).collect();
         let state = match &contact {
             _ if own => "encrypts",
             None => "unknown",
@@ -161,9 +187,17 @@ impl App {
             Some(contact) if contact.encrypts => "encrypts",
             Some(_) => "clear",
         };
-        let (key, changed) =
-            contact.as_ref().map_or((None, None), |contact| (contact.account_key, contact.changed_key));
-        let devices = if own { devices } else { contact.map(|contact| contact.devices).unwrap_or_default() };
+        let fingerprints = |contact: &Contact| (contact.fingerprint(), contact.changed_fingerprint());
+        let (key, changed) = if own {
+            (engine.fingerprint().map_err(Stop::error)?, None)
+        } else {
+            contact.as_ref().map_or((None, None), fingerprints)
+        };
+        let live = |devices: Vec<OwnDevice>| {
+            devices.iter().filter(|device| device.live).map(|device| device.device).collect()
+        };
+        let devices =
+            if own { live(devices) } else { contact.map(|contact| contact.devices).unwrap_or_default() };
         self.print(&Line::Who { jid, state, key, changed, devices })
     }
 }

@@ -165,8 +165,27 @@ impl App {
     }
 
     fn security(&mut self, event: &Security) -> Result<(), Stop> {
-        if let Security::ClearText { peer, consent } = event {
-            self.consents.insert(peer.as_str().to_owned(), consent.clone());
+        match event {
+            Security::ClearText { peer, consent } => {
+                self.consents.insert(peer.as_str().to_owned(), consent.clone());
+            }
+            Security::VerificationAsked { peer, run, question, .. } => {
+                self.verification_asked(peer.as_str(), *run, question.is_some());
+            }
+            Security::VerificationStarted { peer, run, .. } => {
+                self.verification_started(peer.as_str(), *run);
+            }
+            Security::VerificationString { peer, run, string } => {
+                return self.verification_shown(peer.as_str(), *run, *string);
+            }
+            Security::VerificationDone { peer, run } | Security::VerificationFailed { peer, run, .. } => {
+                self.verification_ended(peer.as_str(), *run);
+            }
+            Security::LinkingAsked { run, .. } => self.linking_asked(*run),
+            Security::LinkingString { run, string } => return self.linking_shown(*run, *string),
+            Security::LinkingFailed { run, .. } => self.linking_ended(Some(*run)),
+            Security::Linked { .. } => self.linking_ended(None),
+            _ => {}
         }
         let said = words::security(event);
         if said.level == Level::Note && !self.verbose {

@@ -101,6 +101,11 @@ impl Entry {
         Self::incoming(jid, "(written by a newer version of this program)", 0)
     }
 
+    /// Whether one that goes out has come to its end.
+    pub(super) fn is_done(&self) -> bool {
+        matches!(self.state, Some(State::Acknowledged | State::Failed(_)))
+    }
+
     pub(super) fn encode(&self) -> Vec<u8> {
         let Self { direction, jid, device, time, text, state, protection, id, token, only_encrypted } = self;
         let mut out = VERSION.to_owned();

@@ -1,5 +1,7 @@
 use super::*;
-use xmpp_e2e_client::xmpp_e2e::{LinkFault, Malformed, Means, Misbehaviour, NotCovered, Uncovered};
+use xmpp_e2e_client::xmpp_e2e::{
+    LinkFault, Malformed, Means, Misbehaviour, NotCovered, RunId, Uncovered, VerificationFault,
+};
 
 /// Words that nobody needs to know who wants to talk to somebody.
 const JARGON: [&str; 14] = [
@@ -47,10 +49,6 @@ fn events() -> Vec<Event> {
         Event::Encrypts { peer: p(), digest },
         Event::Left { peer: p() },
         Event::NewDevice { peer: p(), device },
-        Event::Linked { device },
-        Event::LinkingAsked { device, run: RunId::from_bytes([1; 16]) },
-        Event::LinkingFailed { run: RunId::from_bytes([1; 16]), why: LinkFault::TimedOut },
-        Event::OtherAccountKey { digest },
         Event::Published,
         Event::SuitesShrank { peer: p(), device },
         Event::ListWithheld { peer: p() },
@@ -173,7 +171,50 @@ fn coverage_says_who_sees_nothing() {
 }
 
 #[test]
-fn fingerprints_are_read_in_groups() {
-    assert!(fingerprint(&[0xa1; 32]).starts_with("a1a1a1a1 a1a1a1a1 "));
-    assert_eq!(fingerprint(&[0; 32]).len(), 71);
+fn comparing_and_linking_have_words() {
+    let peer = BareJid::parse("juliet@example.com").unwrap();
+    let p = || peer.clone();
+    let (run, device) = (RunId::from_bytes([1; 16]), 7);
+    let mut all = vec![
+        Event::VerificationAsked { peer: p(), device, run, question: None },
+        Event::VerificationStarted { peer: p(), device, run },
+        Event::VerificationDone { peer: p(), run },
+        Event::Linked { device },
+        Event::LinkingAsked { device, run },
+        Event::OtherAccountKey { digest: [1; 32] },
+    ];
+    let faults = [
+        VerificationFault::Busy,
+        VerificationFault::Cancelled,
+        VerificationFault::Gone,
+        VerificationFault::KeyChanged,
+        VerificationFault::Malformed,
+        VerificationFault::Mismatch,
+        VerificationFault::NoSession,
+        VerificationFault::SessionChanged,
+        VerificationFault::Superseded,
+        VerificationFault::TimedOut,
+        VerificationFault::TooMany,
+        VerificationFault::WrongSecret,
+    ];
+    all.extend(faults.map(|why| Event::VerificationFailed { peer: p(), run, why }));
+    let faults = [
+        LinkFault::AccountChanged,
+        LinkFault::Agent,
+        LinkFault::Cancelled,
+        LinkFault::Elsewhere,
+        LinkFault::Invalid,
+        LinkFault::Mismatch,
+        LinkFault::Refused,
+        LinkFault::TimedOut,
+        LinkFault::TooMany,
+    ];
+    all.extend(faults.map(|why| Event::LinkingFailed { run, why }));
+    let mut sentences = std::collections::BTreeSet::new();
+    for event in all {
+        let said = security(&event);
+        check(&said.sentence);
+        assert_ne!(said.kind, "other", "{event:?}");
+        assert!(sentences.insert(said.sentence), "{event:?}");
+    }
 }

@@ -80,6 +80,8 @@ impl<S: Storage> Client<S> {
     /// The stream is gone.
     pub(crate) fn lost(&mut self, why: Option<String>) -> Result<(), Error<S::Error>> {
         self.step([Input::Disconnected], Subject::Nothing)?;
+        // If the session cannot go on, the archive has what comes meanwhile.
+        self.catch_up(self.archive.last.is_some())?;
         // Not acknowledged, so they come again.
         self.held.clear();
         self.sm.forget_held();

@@ -7,11 +7,15 @@ mod bad;
 mod chat;
 mod conversation;
 mod corpus;
+mod devices;
 mod kills;
 mod legacy;
 mod limits;
+mod linking;
 mod pep;
+mod restoring;
 mod tls;
+mod verifying;
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -32,6 +36,10 @@ fn tests() -> Tests {
     conversation::add_tests(&mut all);
     kills::add_tests(&mut all);
     chat::add_tests(&mut all);
+    devices::add_tests(&mut all);
+    linking::add_tests(&mut all);
+    restoring::add_tests(&mut all);
+    verifying::add_tests(&mut all);
     bad::add_tests(&mut all);
     pep::add_tests(&mut all);
     tls::add_tests(&mut all);
