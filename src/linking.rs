@@ -133,8 +133,8 @@ impl Transcript {
 
     /// The string to be compared.
     pub(crate) fn string(&self, new: &[u8], old: &[u8]) -> ShortString {
-        let [a, b, c, d, e, f, ..] = self.hash(STRING_LABEL, &[new, old]);
-        ShortString::new([a, b, c, d, e, f])
+        let hash = self.hash(STRING_LABEL, &[new, old]);
+        ShortString::new(hash.first_chunk().copied().unwrap_or_default())
     }
 
     fn hash(&self, label: &[u8], contributions: &[&[u8]]) -> Digest {

@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_second_handshake_within_an_hour_needs_an_excuse() {
-        let at = |minutes: u64| Timestamp::from_secs(1_000_000 + minutes * 60);
+        let at = |minutes: u64| Timestamp::from_millis(1_000_000_000 + minutes * 60_000);
         let mut handshakes = Handshakes::default();
         assert!(
             handshakes.flight((0, 1, 2), b"a", false, at(0))
