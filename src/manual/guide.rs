@@ -21,8 +21,9 @@
 //! device; `Engine::restore` takes back what the store has. Both are the same afterwards: an engine goes on
 //! from whatever it finds.
 //!
-//! The identity of one device must not be used by two engines at once. A second device of the same account gets
-//! an agent of its own: `LocalAgent::for_new_device`.
+//! `LocalAgent::generate` is for the account's *first* device only: it makes the account's key. How others get in is in
+//! [`users`](super::users). `Engine::standing` says what this device is to its account. The identity of one device must not
+//! be used by two engines at once.
 //!
 //! Hand in the roster: each entry as `Input::Roster`, from the cache, before the first messages. Pushes and
 //! results that come through `Input::Received` are read by the engine itself. Who may see the user's presence
@@ -53,7 +54,7 @@
 //! | effect | meaning |
 //! |---|---|
 //! | `Pass` | send the stanza as you handed it in: it is not protected |
-//! | `Sent` | it is protected and stored; its bytes are in a `Send` |
+//! | `Sent` | it is stored, and its bytes are in a `Send`. It is encrypted unless its coverage says `clear` or `readable` |
 //! | `Failed` | it was not sent, and why |
 //!
 //! Before that there may be `Waiting`. After `Sent` there may be one `Failed` with `SendError::Bounced`.
@@ -116,9 +117,10 @@
 //! as unprotected.
 //!
 //! **What could not be read.** Every protected stanza that comes is one event: `Deliver`, `Duplicate` or `Rejected`; only
-//! the engine's own short messages are none. With `recoverable` the engine asks the device for it, within seconds or
-//! at most an hour after the last time: show a placeholder where the message would stand, and drop it when
-//! `Recovering` has been followed by deliveries, or leave it to the user to ask. What comes again has its old
+//! the engine's own short messages are none. With `recoverable` the engine asks the device for it: within seconds
+//! the first time, then after one, two, four and eight hours; of archives only during `CatchUp`, and for seven days after
+//! `Restored`; and only of contacts who may see the user's presence. Show a placeholder where the message would stand. Drop
+//! it when `Recovering` has been followed by deliveries; what has not come after eight days will not come. What comes again has its old
 //! `Context::sent`, and is delivered once. The other way, `Resent` says that a device of the contact got what it had
 //! missed. `Config::resend_memory` bounds what is kept for that; it is on, for most applications keep the
 //! same texts in their history. If yours does not, or deletes messages early, turn it `ResendMemory::OFF`.
@@ -127,53 +129,12 @@
 //! hand it to the code for that, and show its body, a fallback that anybody can have written, without a padlock.
 //!
 //! **Catching up.** Hand in `Command::CatchUp { active: true }` before an archive is read of what came in an absence, and
-//! `active: false` when it has been: meanwhile keys are not deleted for their age, whichever end is read first.
+//! `active: false` when it has been: meanwhile keys are not deleted for their age, whichever end is read first, and what
+//! cannot be read is asked for again.
 //!
 //! **After an absence** send presence, and then read the archive from the last id that was dealt with; hold back
 //! what comes live until that is done. Prosody does not send from the offline store what a client could read in the
 //! archive, so what came between the reading and the presence would be missed until the next time.
-//!
-//! # Trust
-//!
-//! People verify one account key for each contact. What has been decided about it is `Contact::decision`, from
-//! `Engine::contact`: a state, by what means, and when. `Engine::trust_history` has what held before. Each `Deliver` says
-//! in `Context::trust` how far the sender was trusted when the message came; store it with the message. The own account's
-//! devices are verified.
-//!
-//! Whether a stanza is sealed to a contact is decided anew for each, when it is sealed, also for one that has waited:
-//!
-//! | the key is | `FirstUse` | `FirstUseUntilVerified` | `VerifiedOnly` | `Application` |
-//! |---|---|---|---|---|
-//! | the first | sent | sent, if no key of the contact was ever verified | `Untrusted` | `Untrusted` |
-//! | accepted with `AcceptKey` | sent | the same | `Untrusted` | sent |
-//! | `FirstUse` by `SetTrust` | sent | the same | `Untrusted` | sent |
-//! | verified | sent | sent | sent | sent |
-//! | distrusted | `Distrusted` | `Distrusted` | `Distrusted` | `Distrusted` |
-//! | changed, and not accepted | `KeyChanged` | `KeyChanged` | `KeyChanged` | `KeyChanged` |
-//!
-//! The words are those of `SendError`; nothing goes out in clear instead. `Engine::outlook` says them beforehand. The
-//! policy is `Config::trust`, or the contact's own by `Command::SetPolicy`. A stanza that fails so can be handed in again
-//! once the user has decided. A contact that is distrusted gets no automatic messages either; what it sends is delivered.
-//! What is signed for anyone needs no trust, and so does what the user consents to send in clear. What was sealed before
-//! a decision is not called back.
-//!
-//! **Fingerprints.** `Engine::fingerprint` is the own one, `Contact::fingerprint` a contact's, and
-//! `Contact::changed_fingerprint` that of a key nobody has accepted. Show `digits`, `words`, and `uri` as a QR code. What
-//! the user has looked at is then decided:
-//!
-//! * compared by eye or ear: `Command::SetTrust` with the digest of the key that was on the screen, so that a key which
-//!   changed meanwhile is not taken for it; `Fingerprint::matches` compares what was typed;
-//! * scanned: `Fingerprint::parse_uri`, then `Command::Scanned`. If that is another key than the known one,
-//!   `CodeMismatch` alarms and nothing changes. If no key is known, the first must be this one, or it is a changed key; and
-//!   nothing goes to the contact in clear any more.
-//!
-//! `AcceptKey` takes the key before too, so that a user who accepted or rejected in error can go back.
-//!
-//! `NewDevice` and `DeviceRetired` with the own account as peer are of the user's own devices: one that the user has not
-//! added means that somebody has the account key.
-//!
-//! **Coverage.** `Sent` says which devices can read the stanza, and which live ones cannot, and why. With
-//! `Config::partial` off it fails with `Incomplete` instead.
 //!
 //! # The other effects
 //!
@@ -181,7 +142,7 @@
 //! |---|---|
 //! | `Send` | put the bytes on the stream, unchanged; when the server has them, hand in `Input::Acknowledged(id)` |
 //! | `Ask` | give the request to the key agent; its reply comes back as `Input::Agent`, now or in five minutes |
-//! | `Notify` | show or log the event; `KeyChanged`, `CodeMismatch`, `ClearText` and `AdvertMissing` are for the user |
+//! | `Notify` | show, ask or log, as [`users`](super::users) says of each event |
 //!
 //! `PublishFailed` says why keys are not in PEP as they should be. Messages flow all the same between those who are
 //! online together, and the engine tries again by itself. Show it in the account's settings:
@@ -198,25 +159,6 @@
 //!
 //! Acknowledge with XEP-0198, or with the answer to a ping that was sent after the stanza. What is never
 //! acknowledged is sent again at each connection, and after a thousand the engine takes no more.
-//!
-//! # Comparing keys
-//!
-//! Two people who have a session can make sure that nobody is in between, by `Command::StartVerification` (each reads a
-//! short string to the other by telephone or in person) or by `Command::StartSecret` (one asks what only the other can
-//! answer; neither the answer nor anything to test guesses with is sent).
-//!
-//! | event | what to do |
-//! |---|---|
-//! | `VerificationStarted` | the contact is being asked; offer `CancelVerification` |
-//! | `VerificationAsked` without question | ask the user: `AcceptVerification` or `CancelVerification` |
-//! | `VerificationAsked` with a question | show the question, as the contact's words: `AnswerSecret` or `CancelVerification` |
-//! | `VerificationString` | show `digits` or `words`, and ask: `ConfirmVerification { same }`. Do not send the string in a message |
-//! | `VerificationDone` | both have confirmed; `TrustChanged` says that the key is verified |
-//! | `VerificationFailed` | close the dialogue and say why. `Mismatch` and `WrongSecret` may be an attack, or a slip: the user may try again, three times an hour |
-//!
-//! A dialogue belongs to a run and closes with it; a click that comes later does nothing. After a restart the events that
-//! open dialogues come again. A run is with one device of the contact: the one named, else the one online or last heard
-//! from. One that is not online gets it late or not at all, as servers have it; ten minutes after its start a run is over.
 //!
 //! # Order
 //!
@@ -240,20 +182,6 @@
 //! `store::contract::check` tests a store. For an asynchronous store there is `Step::persist_async`. If its
 //! future is dropped, the batch may have been applied or not: restore the engine.
 //!
-//! # Backups
-//!
-//! A store put back from a backup is older than what the contacts have seen. Hand in `Command::Restored` as the first
-//! input after it: nothing is sealed with the old state then, and messages of the time since are asked for again. Without
-//! it messages are lost both ways until the engine has learnt it from others, and message keys are used twice (suite
-//! 0x0003 limits that harm). A backup of the store has what `resend_memory` keeps, in clear.
-//!
-//! # Clones
-//!
-//! The same store must not run twice. A contact sees `Superseded` when a device goes on from an older state, and the
-//! account's other devices do too; the device itself sees `Cloned`. If the user knows of no copy and of no backup, somebody
-//! has taken the keys: retire the device from another one, and set it up anew with an agent of its own. A message number
-//! used twice is `Rejected` as `Equivocation`: a suspicion only, for any server can forge it.
-//!
 //! **After a store conflict.** If the store refuses because the generation is another, another process has
 //! written (a push extension, a second instance). This engine can store nothing more, so it can send nothing
 //! more. Drop it, read the store, `Engine::restore`, go on. Nothing is lost: what the step would have done has
@@ -269,60 +197,6 @@
 //! one: `Deliver` with `again` for all that was not taken, `Ask` for all requests open, `Send` and `Sent` for
 //! what was not acknowledged. Hand in again the stanzas whose token had not ended, before `Connected`: a token that
 //! the engine knows is not sent twice, and it knows those that the server has not acknowledged.
-//!
-//! # Backups
-//!
-//! A backup of the store is older than what peers have seen. After restoring one, hand in `Command::Restored`
-//! *first*. The engine then drops what must not be used again and opens new sessions. Messages that were under
-//! way are lost to this device. Without that command the state may repeat keys; suite 0x0003 limits the harm.
-//!
-//! # History for a new device
-//!
-//! A new device reads nothing that was sent before it was there. An old one can give it the past: a sealed file with the
-//! client's archive, in a form of the client's own, and with what the user has decided about contacts' keys.
-//!
-//! | on the old device | on the new device |
-//! |---|---|
-//! | `Engine::seal_history(env, device)` gives a `HistoryWriter` | |
-//! | `write` piece by piece, then `finish`: each gives bytes of the file | |
-//! | move the file: a cable, a stick, HTTP upload | |
-//! | `Command::OfferHistory { file, name }` with what `finish` gave | `Event::HistoryOffered` |
-//! | | with the file: `Engine::open_history(id)` gives a `HistoryReader` |
-//! | | `read` piece by piece, then `finish`: each gives bytes of the archive |
-//! | `Event::HistoryEnded` | store the archive, then `Command::TakeHistory` with what `finish` gave |
-//!
-//! Only the device named can open the file. Nothing is given out that is not authentic; that it is *whole* only `finish`
-//! says, so do not show the archive as complete before. If sealing stops halfway, begin a new file; a reader that stops
-//! begins again. Neither needs memory for the whole.
-//!
-//! An offer outlives restarts and lost messages, and ends after seven days, or when either side hands in
-//! `Command::DropHistory`. `Engine::histories` lists what is open; look at it after a restart, for events are not repeated.
-//! A name is what the other device was told: show it, and do not make a path of it.
-//!
-//! `TakeHistory` never overwrites what the user has decided on the new device. A contact whose key is verified on the old
-//! device and who has first shown another one on the new raises `Event::KeyChanged`. Ask the user on both devices, before:
-//! who holds the new one gets all the past. Delete the file when it is taken: until then it is as secret as its key.
-//!
-//! # Several devices
-//!
-//! The *account key* vouches for the devices of an account; contacts know this one key. It is in the agent of at
-//! least one device.
-//!
-//! * First device: `LocalAgent::generate`. Back `LocalAgent::to_bytes` up where only the user gets at it: who has lost
-//!   all devices and this cannot go on under the same key.
-//! * Another device, by linking: `LocalAgent::without_account_key`. It connects, sends presence, and says `Command::Link`.
-//!   Every device with the account key that is online gets `LinkingAsked`; show it only where the user is just setting up a
-//!   device, and let one say `AcceptLinking`. Both then get `LinkingString`. The user compares and says `ConfirmLinking` on
-//!   both; `Linked` follows on both, or `LinkingFailed`, which says why. Ten minutes are all there is. Such a device
-//!   cannot link or retire others; its certificate is renewed by those with the key.
-//! * Another device, with a copy of the account key: `LocalAgent::for_new_device` of the backup. It adds itself.
-//! * If the account shows another account key than this agent's, `OtherAccountKey` says so, and nothing is published or sent.
-//!   Most often the user has another device already: link instead, with a new store. `Command::BeginAnew` is for those who
-//!   have lost everything; contacts see `KeyChanged`.
-//!
-//! `Engine::own_devices` lists them, with names (`Command::NameDevice`; only own devices see them), with the end of their
-//! certificates and when they were last heard of. A new one is `NewDevice` with the own JID on the others: show it, for it
-//! should be no surprise. `Command::RetireDevice` shuts a lost one out; that one gets `Retired` when it comes online.
 //!
 //! # Time
 //!
@@ -341,10 +215,3 @@
 //! `Engine::handle` gives `Err` for a mistake of the client (`Misuse`) and for `NotLoaded`. Whatever the
 //! network sends gives `Ok`: a bad stanza is an event `Rejected`.
 //!
-//! # What to show a user
-//!
-//! * A padlock from `outlook` before sending and from `Protection` after receiving. Never draw it from anything else.
-//! * A changed key: nothing goes to the contact until the user accepts with `Command::AcceptKey`. Say that it
-//!   may be a new installation, or an attack.
-//! * Clear text of a contact that encrypts: show it as such, apart from protected text.
-//! * Devices left out of a message, if it matters.
