@@ -37,6 +37,7 @@ fn two_hundred_histories() {
         ("restored, undeclared", figures.restored_undeclared),
         ("cloned", figures.cloned),
         ("wiped", figures.wiped),
+        ("retired", figures.retired),
         ("new keys", figures.new_keys),
         ("left", figures.left),
         ("archive results", figures.archive_results),

@@ -29,8 +29,8 @@ const REFUSED: Duration = Duration::from_mins(10);
 const REOPEN: Duration = Duration::from_hours(1);
 
 /// A handshake opened because the peer could not be understood counts on by so much: what could not be read may have had
-/// a counter of its own, after a restore one far ahead, and this session is to be the one that both use.
-const TROUBLE_STEP: u64 = 1 << 20;
+/// counters of its own, one an hour, and this session is to be the one that both use.
+const TROUBLE_STEP: u64 = 64;
 
 /// Why a handshake is opened.
 #[derive(Clone, Copy, Eq, PartialEq)]

@@ -141,19 +141,24 @@ impl Draft<'_> {
         self.state.troubles.put(key.clone(), trouble);
         let Some(known) = self.state.devices.get(key)? else { return Ok(()) };
         let (live, record) = (known.live, known.record.clone());
+        let now = self.now;
         let unanswered = match live {
             Some(id) => {
                 let session = self.state.sessions.get(&(jid.clone(), device, id))?;
-                session.is_some_and(|session| session.flight().is_some())
+                session
+                    .filter(|session| session.flight().is_some())
+                    .map(|session| now.since(session.created()))
             }
-            None => false,
+            None => None,
         };
-        if let Some(live) = live.filter(|_| unanswered) {
+        if let Some(live) = live.filter(|_| unanswered.is_some_and(|age| age < INTERVAL)) {
             // There is a handshake on its way; the question repeats it.
             return self.ask_in(&(jid.clone(), device, live));
         }
+        // One that was not answered for long may be to prekeys that are gone, and what it would name is not known there.
+        let occasion = if unanswered.is_some() { Occasion::NothingInCommon } else { Occasion::NotUnderstood };
         let record = DeviceRecord::from_store(record.as_slice()).map_err(|_| Misuse::Record)?;
-        self.open_session(jid, &record, self.config.least, Occasion::NotUnderstood)?;
+        self.open_session(jid, &record, self.config.least, occasion)?;
         Ok(())
     }
 

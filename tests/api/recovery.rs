@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use xmpp_e2e::{Command, Means, ResendMemory, Trust, Unreadable};
 use xmpp_e2e_testkit::device::Job;
+use xmpp_e2e_testkit::link::Odds;
 use xmpp_e2e_testkit::wire::{Catch, bytes_in, damages, is_protected, with_bytes};
 
 use super::*;
@@ -119,6 +120,31 @@ fn c1_each_stanza_that_cannot_be_read_is_one_event_that_says_what_will_be_done()
     let no_session = Reason::from(Unreadable::NoSession);
     assert_eq!(refusals(&world, BOB), [(no_session, true); 3]);
     assert_eq!(bodies(&world, BOB), Vec::<&str>::new());
+}
+
+#[test]
+fn c3_two_handshakes_to_prekeys_that_are_gone_do_not_wait_for_each_other() {
+    let mut world = World::pair(3);
+    // What either writes is lost, for longer than prekeys are kept.
+    let odds = Odds { lose: 1000, ..Odds::default() };
+    world.lossy(3, odds).spare(|stanza| !stanza.starts_with("<message"));
+    for (from, to) in [(ALICE, BOB_JID), (BOB, ALICE_JID)] {
+        world.say(from, to, "lost");
+    }
+    world.advance(Duration::from_secs(45 * DAY));
+    world.steady();
+    for (from, to) in [(ALICE, BOB_JID), (BOB, ALICE_JID)] {
+        world.say(from, to, "unreadable");
+        world.run();
+    }
+    world.advance(Duration::from_hours(1));
+    for (from, to) in [(ALICE, BOB_JID), (BOB, ALICE_JID)] {
+        world.say(from, to, "read");
+        world.run();
+    }
+    for device in [ALICE, BOB] {
+        assert!(bodies(&world, device).contains(&"read"), "{}", world.dump());
+    }
 }
 
 #[test]

@@ -32,6 +32,9 @@ pub struct Peek {
     pub ciphertext: Vec<u8>,
 }
 
+/// The device a first flight is for, and its bytes.
+pub type Flight = (u32, Vec<u8>);
+
 impl Peek {
     /// Takes a stanza apart; `None` if it is anything else.
     #[must_use]
@@ -43,7 +46,7 @@ impl Peek {
 
     /// The device that a message is of, and the first flights in it with the devices they are for.
     #[must_use]
-    pub fn flights(stanza: &str) -> Option<(u32, Vec<(u32, Vec<u8>)>)> {
+    pub fn flights(stanza: &str) -> Option<(u32, Vec<Flight>)> {
         let element = Element::parse(stanza).filter(|element| element.name == "message")?;
         let bytes = STANDARD.decode(element.child("e")?.inner).ok()?;
         let rest = &mut bytes.as_slice();

@@ -45,7 +45,7 @@
 //! counter. Both sides apply this one rule when a session is made, so they come to the same, in whatever order
 //! the stanzas arrive.
 //!
-//! A handshake that is opened because the other side was not understood counts on by 2^20 instead of one, and the
+//! A handshake that is opened because the other side was not understood counts on by 64 instead of one, and the
 //! counter of a flight refused for an unknown resumption secret counts as seen: the sender of what was not
 //! understood holds on to its session, and must come to the new one. A restored device counts on by 100,000, or from
 //! the seconds since 1970 if that is more.

@@ -59,6 +59,11 @@ impl History {
             self.world.server.inject(&to, stanza);
         }
         for device in self.members() {
+            // A server that loses what was published is started anew at last: only then do its users look again.
+            let jid = self.world.devices[device].account();
+            if self.accounts.iter().any(|account| account.jid == jid && account.forgotten) {
+                self.offline(device);
+            }
             self.online(device);
         }
         self.run();
@@ -98,8 +103,8 @@ impl History {
             let from = self.world.devices[said.by].account().to_owned();
             let to = said.to.clone();
             let by = said.by;
-            let ends = self.world.devices[by].record.handed.values();
-            let end = ends.filter(|handed| handed.stanza.contains(&said.text)).next_back();
+            let mut ends = self.world.devices[by].record.handed.values();
+            let end = ends.rfind(|handed| handed.stanza.contains(&said.text));
             let end = format!("{:?}", end.map(|handed| &handed.ends));
             for device in self.members() {
                 let account = self.world.devices[device].account();

@@ -71,6 +71,8 @@ figures! {
     cloned,
     /// Devices wiped.
     wiped,
+    /// Devices retired.
+    retired,
     /// Accounts that began anew with another key.
     new_keys,
     /// Accounts that left the protocol.

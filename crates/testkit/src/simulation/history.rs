@@ -77,6 +77,8 @@ pub(super) struct Account {
     pub(super) jid: &'static str,
     /// It has left the protocol.
     pub(super) left: bool,
+    /// Its server has not kept what was published.
+    pub(super) forgotten: bool,
     /// It has begun anew with another key.
     pub(super) has_new_key: bool,
     /// How many devices it has had.
@@ -118,7 +120,7 @@ impl History {
 
     fn play(&mut self, plan: &Plan) {
         for (jid, devices) in ACCOUNTS.into_iter().zip(&plan.shape.devices) {
-            self.accounts.push(Account { jid, left: false, has_new_key: false, count: 0 });
+            self.accounts.push(Account { jid, left: false, forgotten: false, has_new_key: false, count: 0 });
             for _ in 0..*devices {
                 self.add_device(self.accounts.len() - 1);
             }

@@ -23,8 +23,8 @@ impl fmt::Display for Violation {
 /// What must hold.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Rule {
-    /// A device delivers a stanza once, and once more for each time that its sender was restored or cloned: then
-    /// it may have been sealed again. What is delivered again after a restart says so.
+    /// A device delivers a stanza once, and once more for each time that it or the sender was restored or cloned: then
+    /// it may have been sealed again, or asked for again. What is delivered again after a restart says so.
     DeliveredOnce,
     /// What is delivered as protected is what was handed in, and says which device of which account did that, and for whom.
     Attributed,
@@ -35,7 +35,7 @@ pub enum Rule {
     OneOutcome,
     /// With another device a device opens at most one handshake an hour because it has something to say, and one because
     /// it did not understand: that one's first stanza is none of an application. One more is excused for each of: either
-    /// of them was restored from a backup, cloned, or its account's key has changed.
+    /// of them was restored from a backup, or its account's key has changed; and twelve if one was cloned.
     OneHandshakeAnHour,
     /// When faults have ended and a message has gone from each device to each account, the next comes to every device.
     TalksAgain,
@@ -87,13 +87,19 @@ pub(super) struct Watched {
     pub(super) events: usize,
 }
 
+/// The place of a device, its number, and that of another.
+type Pair = (usize, u32, u32);
+
+/// When a flight was first seen, whether in trouble, and its beginning.
+type Opened = (Timestamp, bool, Vec<u8>);
+
 /// Who opened how many handshakes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Handshakes {
-    /// By place, and the two devices' numbers: the beginnings of the flights, when each was first seen, and whether in trouble.
-    opened: BTreeMap<(usize, u32, u32), Vec<(Timestamp, bool, Vec<u8>)>>,
+    /// What each pair has opened.
+    opened: BTreeMap<Pair, Vec<Opened>>,
     /// The same: how many handshakes were excused.
-    excuses: BTreeMap<(usize, u32, u32), u32>,
+    excuses: BTreeMap<Pair, u32>,
     /// The excuses of one device, for pairs that there are not yet.
     each: BTreeMap<u32, u32>,
     /// How often one was used.
@@ -108,13 +114,7 @@ const HEAD: usize = 47;
 impl Handshakes {
     /// A flight from one device to another is on the wire, of its own accord or with something to say. `false` if it
     /// should not be.
-    pub(super) fn flight(
-        &mut self,
-        pair: (usize, u32, u32),
-        flight: &[u8],
-        trouble: bool,
-        now: Timestamp,
-    ) -> bool {
+    pub(super) fn flight(&mut self, pair: Pair, flight: &[u8], trouble: bool, now: Timestamp) -> bool {
         let head = flight.get(..HEAD).unwrap_or(flight).to_vec();
         let (_, from, to) = pair;
         let opened = self.opened.entry(pair).or_default();

@@ -11,6 +11,9 @@ use crate::simulation::model::{Handshakes, Rule, Said, Violation, Watched};
 /// What all texts begin with. Base64 has no `-`, so it stands in clear where it is found.
 const MARK: &str = "sim-";
 
+/// So many handshakes a clone excuses: one an hour, for half a day.
+const CLONED: u32 = 12;
+
 /// Knows all messages and all devices, and what must not be.
 #[derive(Clone, Debug, Default)]
 pub struct Observer {
@@ -56,6 +59,14 @@ impl Observer {
         }
     }
 
+    /// A device runs twice from now on: for a while each run undoes what the other has agreed on.
+    pub fn run_twice(&mut self, device: usize) {
+        self.fork(device);
+        for _ in 1..CLONED {
+            self.excuse(device);
+        }
+    }
+
     /// Something happened that excuses a handshake between this device and any other.
     pub fn excuse(&mut self, device: usize) {
         if let Some(id) = self.devices[device].id {
@@ -93,7 +104,8 @@ impl Observer {
             && context.addressed.as_str() == said.to
             && (watched.account == said.to || watched.account == by.account)
             && watched.id != by.id;
-        let forks = self.forked.get(&sender_device).copied().unwrap_or_default();
+        let forks = |id: Option<u32>| id.and_then(|id| self.forked.get(&id)).copied().unwrap_or_default();
+        let forks = forks(Some(sender_device)) + forks(watched.id);
         if !right {
             let detail =
                 format!("{device} ({}) delivers {} of {}", watched.account, said.text, letter.stanza);

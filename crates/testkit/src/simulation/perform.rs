@@ -22,6 +22,7 @@ impl History {
             Action::Pep(account, pep) => {
                 if let Some(account) = self.account(account) {
                     self.figures.pep_faults += u64::from(pep != Pep::Works);
+                    self.accounts[account].forgotten |= pep != Pep::Works;
                     self.world.server.set_pep(self.accounts[account].jid, pep);
                 }
             }
@@ -59,6 +60,7 @@ impl History {
                 }
             }
             Action::NewKey(account) => self.new_key(account),
+            Action::Retire(account) => self.retire(account),
             Action::Accept(n)
             | Action::Backup(n)
             | Action::CatchUp(n, ..)
@@ -232,7 +234,7 @@ impl History {
         }
     }
 
-    fn offline(&mut self, device: usize) {
+    pub(super) fn offline(&mut self, device: usize) {
         if self.world.devices[device].runs() {
             self.known[device].suspended = false;
             self.with(device, Device::disconnect);
@@ -280,7 +282,7 @@ impl History {
         clone.record = original.record.clone();
         clone.restore();
         let watched = self.observer.devices[device].clone();
-        self.observer.fork(device);
+        self.observer.run_twice(device);
         self.figures.cloned += 1;
         self.known[device].undeclared = true;
         let clone = self.push(clone, Known { clone_of: Some(device), ..Known::default() });
@@ -308,6 +310,28 @@ impl History {
         self.command(device, Command::Leave);
         self.run();
         self.accounts[account].left = true;
+    }
+
+    fn retire(&mut self, account: u8) {
+        let Some(account) = self.account(account) else { return };
+        let jid = self.accounts[account].jid;
+        let of = |device: &usize| {
+            self.world.devices[*device].account() == jid && self.known[*device].clone_of.is_none()
+        };
+        let devices: Vec<usize> = self.live().filter(of).collect();
+        let (Some(by), Some(device)) = (devices.first().copied(), devices.last().copied()) else { return };
+        let Some(id) = self.observer.devices[device].id.filter(|_| by != device) else { return };
+        let state = &self.world.devices[by];
+        let shown = |state: &Device| {
+            let devices = state.engine().own_devices().expect("never evicted");
+            devices.iter().any(|own| own.device == id)
+        };
+        if !state.is_connected() || !state.runs() || !shown(state) {
+            return;
+        }
+        self.figures.retired += 1;
+        self.command(by, Command::RetireDevice { device: id });
+        self.end_device(device);
     }
 
     fn new_key(&mut self, account: u8) {

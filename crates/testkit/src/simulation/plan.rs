@@ -87,6 +87,8 @@ pub enum Action {
     Misdirect(u8, u8, u8),
     /// A device goes back to its backup; declared or not.
     Restore(u8, bool),
+    /// An account with several devices retires one, which is gone then.
+    Retire(u8),
     /// A device writes to an account, so many times; encrypted or not at all, or as the policy says.
     Say(u8, u8, u8, bool),
     /// A device loses its stream, and the server does not know.
@@ -102,7 +104,7 @@ pub enum Action {
 }
 
 /// What comes how often, of [`TOTAL`].
-const WEIGHTS: [(u32, Kind); 30] = [
+const WEIGHTS: [(u32, Kind); 31] = [
     (30, Kind::Say),
     (14, Kind::Turns),
     (14, Kind::Wait),
@@ -118,6 +120,7 @@ const WEIGHTS: [(u32, Kind); 30] = [
     (1, Kind::EndClone),
     (2, Kind::AddDevice),
     (1, Kind::Lose),
+    (1, Kind::Retire),
     (1, Kind::NewKey),
     (2, Kind::Accept),
     (1, Kind::Leave),
@@ -161,6 +164,7 @@ enum Kind {
     Replay,
     Restore,
     Resume,
+    Retire,
     Say,
     Suspend,
     Thaw,
@@ -267,6 +271,7 @@ impl Dice {
             Kind::Replay => Action::Replay(a, b),
             Kind::Restore => Action::Restore(a, b % 2 == 0),
             Kind::Resume => Action::Resume(a),
+            Kind::Retire => Action::Retire(a),
             Kind::Say => {
                 let times = self.among(&[1, 1, 1, 2, 3, 10]);
                 Action::Say(a, b, times, self.below(5) == 0)
