@@ -36,6 +36,8 @@ type Shown = (&'static str, String);
 
 type Done = Result<Vec<Shown>, Box<dyn Error>>;
 
+type Roster<'a> = [(&'a str, Subscription)];
+
 impl Encryption {
     fn open(account: &str, agent: LocalAgent, store: MemoryStore) -> Result<Self, Box<dyn Error>> {
         let config = Config::new(account, agent.identity())?;
@@ -45,9 +47,9 @@ impl Encryption {
     }
 
     /// After binding, at each new stream; and the roster, from the client's cache.
-    fn connected(&mut self, stream: &mut impl Stream, full_jid: &str, roster: &[&str]) -> Done {
-        for jid in roster {
-            self.handle(stream, Input::Roster { jid, subscription: Subscription::Both })?;
+    fn connected(&mut self, stream: &mut impl Stream, full_jid: &str, roster: &Roster<'_>) -> Done {
+        for &(jid, subscription) in roster {
+            self.handle(stream, Input::Roster { jid, subscription })?;
         }
         self.handle(stream, Input::Connected { full_jid, resumed: false })
     }
@@ -153,7 +155,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut client = Encryption::open(account, agent, MemoryStore::new())?;
         server.connect(full_jid);
         let mut stream = Bound(&mut server, full_jid);
-        client.connected(&mut stream, full_jid, &accounts)?;
+        client.connected(&mut stream, full_jid, &accounts.map(|jid| (jid, Subscription::Both)))?;
         client.send(&mut stream, "<presence/>", Token(0))?;
         clients.push(client);
     }

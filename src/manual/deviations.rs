@@ -70,9 +70,6 @@
 //!
 //! The numbers are reserved where the design gave them: attestations in the record.
 //!
-//! * Catch-up mode: deletion timers run while an archive is read.
-//! * *Resend request* is read and never sent.
-//! * What cannot be read in a session is not asked for again; only a session that lost too much is replaced.
 //! * Attestations.
 //! * Access classes, offers to strangers, puzzles.
 //! * Files, media, the watch for clear-text channels.

@@ -4,8 +4,9 @@
 //! `cargo run --example minimal`. Take `Encryption` as it is, and replace what stands for your library.
 //!
 //! 1. **Open** the engine when the account is opened. `LocalAgent` holds the private keys of account and device:
-//!    make it once with `generate`, and keep its `to_bytes` where you keep secrets. The store gives back what
-//!    `apply` was given; a new store is a new device.
+//!    make it once with `generate` on the *first* device of an account, with `without_account_key` on any other, which
+//!    then says `Command::Link`; keep its `to_bytes` where you keep secrets. The store gives back what `apply` was given;
+//!    a new store is a new device, and needs an agent of its own.
 //! 2. **Connect.** After binding, tell the engine the full JID, and the roster from your cache. If your library
 //!    resumes sessions (XEP-0198) say `resumed: true` then; it sends again what was lost, and the engine does not.
 //! 3. **Hook out.** Each stanza that your client is about to send goes to `send`. What comes back as `Effect::Pass`
@@ -17,8 +18,8 @@
 //! 5. **Timer.** When `next_wakeup` has come, `Input::Tick`. Ask for it again after each step.
 //!
 //! Then the user: show `Engine::outlook` before a message is sent (the padlock), `Effect::Sent` after it (who can
-//! read it), and `Effect::Notify` in words. [`guide`](super::guide) says which events matter, and what to do with
-//! the rest: roster pushes, several devices, backups.
+//! read it), and `Effect::Notify` in words. [`users`](super::users) says of every event what to do with it, and how other
+//! devices get in; [`guide`](super::guide) has the rest: roster pushes, acknowledgements, restarts.
 //!
 //! Two things that this program leaves out and a client must do:
 //! * keep `Effect::Send`'s id with the stanza, and hand in `Input::Acknowledged` when the *server* has it. Here a

@@ -92,8 +92,7 @@
 //!
 //! # Not in this version
 //!
-//! Rooms; attestations; files and media; access control beyond
-//! one-time prekeys. What the engine does not protect passes as it is, and is never presented as protected.
+//! Rooms; attestations; files and media; access control beyond one-time prekeys. What the engine does not protect passes as it is, and is never presented as protected.
 //!
 //! # Classes of vulnerability, and what avoids them
 //!
