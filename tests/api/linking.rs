@@ -124,6 +124,21 @@ fn c10_a_linked_device_is_covered_and_contacts_see_the_same_account_key() {
 }
 
 #[test]
+fn linking_may_begin_at_any_point_of_a_fetch() {
+    for taken in 0..12 {
+        let mut world = talking(3);
+        world.add_unlinked("alice@example.com/tablet");
+        world.connect(NEW);
+        for _ in 0..taken {
+            world.with(NEW, |device, server, env| device.receive(server, env));
+        }
+        world.command(NEW, Command::Link);
+        world.run();
+        assert!(asked(&world, ALICE).is_some(), "after {taken} stanzas");
+    }
+}
+
+#[test]
 fn what_served_linking_is_gone_afterwards() {
     let mut world = newcomer(2);
     link(&mut world);

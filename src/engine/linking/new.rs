@@ -34,6 +34,8 @@ impl Draft<'_> {
         contact.live = Vec::new();
         contact.list_version = 0;
         contact.list_named = 0;
+        // A fetch under way may have had the records already.
+        contact.tried = 0;
         let mut run = [0; 16];
         self.rng.fill_bytes(&mut run);
         let search = Linking {

@@ -44,12 +44,12 @@ impl App {
             }
             Command::Cancel(jid) => self.cancel(jid),
             Command::Devices => self.devices(),
-            Command::Differ(jid) => self.compared(jid, false),
-            Command::Match(jid) => self.compared(jid, true),
+            Command::Differ(jid) => self.compared(jid.as_deref(), false),
+            Command::Match(jid) => self.compared(jid.as_deref(), true),
             Command::Away => self.show(Some("away")),
             Command::Back => self.show(None),
             Command::Encrypt(only) => self.encrypt(only),
-            Command::Fingerprint(jid) => self.fingerprint(jid),
+            Command::Fingerprint(jid) => self.fingerprint(jid.as_deref()),
             Command::HistoryOpen(path) => self.open_history(&path),
             Command::HistorySend(device, path) => self.send_history(device, &path),
             Command::Leave => {

@@ -85,9 +85,9 @@ impl App {
     }
 
     /// `/match` and `/differ`.
-    pub(super) fn compared(&mut self, jid: Option<String>, same: bool) -> Result<(), Stop> {
+    pub(super) fn compared(&mut self, jid: Option<&str>, same: bool) -> Result<(), Stop> {
         let mut shown = self.comparisons.iter().filter(|(_, comparison)| comparison.stage == Stage::Shown);
-        let found = match &jid {
+        let found = match jid {
             Some(jid) => shown.find(|(found, _)| *found == jid),
             None => match (shown.next(), shown.next()) {
                 (found, None) => found,

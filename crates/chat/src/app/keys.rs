@@ -9,13 +9,13 @@ use crate::{Stop, words};
 
 impl App {
     /// `/fingerprint`: what is compared by telephone, in person, or by a camera.
-    pub(super) fn fingerprint(&mut self, jid: Option<String>) -> Result<(), Stop> {
-        let own = jid.as_ref().is_none_or(|jid| jid == self.client.account());
+    pub(super) fn fingerprint(&mut self, jid: Option<&str>) -> Result<(), Stop> {
+        let own = jid.is_none_or(|jid| jid == self.client.account());
         let engine = self.client.engine();
         let (known, changed) = if own {
             (engine.fingerprint().map_err(Stop::error)?, None)
         } else {
-            let contact = engine.contact(jid.as_deref().unwrap_or_default()).map_err(Stop::error)?;
+            let contact = engine.contact(jid.unwrap_or_default()).map_err(Stop::error)?;
             contact.map_or((None, None), |contact| (contact.fingerprint(), contact.changed_fingerprint()))
         };
         let Some(known) = known else {
