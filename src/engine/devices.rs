@@ -10,7 +10,7 @@ use crate::engine::own::CERTIFICATE_RENEWAL;
 use crate::engine::pep;
 use crate::engine::records::{Purpose, Query, SessionKey};
 use crate::env::Timestamp;
-use crate::error::{Error, Malformed, Misbehaviour, Misuse};
+use crate::error::{Error, Malformed, Misbehaviour, Misuse, Reason};
 use crate::identity::{
     AccountKey, CertificateTbs, DeviceCertificate, DeviceEntry, DeviceList, DeviceRecord, DeviceState,
     Digest, ListTbs, MAX_DEVICES,
@@ -354,21 +354,33 @@ impl Draft<'_> {
         let Some(known) = self.own_certificate()? else { return Ok(()) };
         let key = Some(known.account_digest());
         let certificate = DeviceCertificate::verify(certificate, key, &self.config.suites, self.now);
-        let checked = certificate.and_then(|certificate| {
-            certificate.check_successor_of(&known)?;
-            let same = DeviceKeys::of(certificate.bytes())? == DeviceKeys::of(known.bytes())?;
-            if same { Ok(certificate) } else { Err(Misbehaviour::WrongSubject.into()) }
-        });
-        match checked {
-            Ok(certificate) => {
-                let own = self.own_mut()?;
-                own.certificate = certificate.bytes().into();
-                own.serial = own.serial.max(certificate.serial());
-                self.unsettled = true;
-            }
-            Err(reason) => self.reject(Some(account), reason),
+        let adopted = match certificate {
+            Ok(certificate) => self.adopt_certificate(&certificate)?,
+            Err(reason) => Err(reason),
+        };
+        if let Err(reason) = adopted {
+            self.reject(Some(account), reason);
         }
         Ok(())
+    }
+
+    /// Takes a verified certificate of this device if it follows the one known: the same keys, by the same account.
+    pub(super) fn adopt_certificate(
+        &mut self,
+        certificate: &DeviceCertificate,
+    ) -> Result<Result<(), Reason>, Error> {
+        let Some(known) = self.own_certificate()? else { return Ok(Ok(())) };
+        let follows = certificate.check_successor_of(&known).and_then(|()| {
+            let same = DeviceKeys::of(certificate.bytes())? == DeviceKeys::of(known.bytes())?;
+            if same { Ok(()) } else { Err(Misbehaviour::WrongSubject.into()) }
+        });
+        if follows.is_ok() && certificate.bytes() != known.bytes() {
+            let own = self.own_mut()?;
+            own.certificate = certificate.bytes().into();
+            own.serial = own.serial.max(certificate.serial());
+            self.unsettled = true;
+        }
+        Ok(follows)
     }
 }
 
