@@ -23,6 +23,10 @@ use crate::step::Event;
 /// How exactly is noted when another device was heard of, and how often one is asked for a certificate.
 const DAY: Duration = Duration::from_hours(24);
 
+/// Account keys that contest the own one, each told once: who begins anew does so once or twice. A server that makes up
+/// more can have one told again, and does no more with it than with a new one.
+const MAX_CONTESTED: usize = 8;
+
 /// The longest name of a device, in bytes: a line on any screen.
 pub(super) const MAX_NAME: usize = 64;
 
@@ -172,11 +176,20 @@ impl Draft<'_> {
     }
 
     /// Notes that the own account shows another account key. Whether that is for the user to decide: a device that has
-    /// published a list of its own key takes no word for another.
+    /// published a list of its own key takes no word for another, but tells it once.
     pub(super) fn shows_other_account(&mut self, digest: Digest) -> Result<bool, Error> {
         let own = self.own()?;
         let established = self.contact(&own.jid)?.is_some_and(|contact| !contact.list.as_slice().is_empty());
         if established || own.disowned.is_some() || !self.config.identity.has_account_key() {
+            let told = own.contested.contains(&digest) || own.disowned == Some(digest) || own.left;
+            if !told {
+                let own = self.own_mut()?;
+                if own.contested.len() >= MAX_CONTESTED {
+                    own.contested.remove(0);
+                }
+                own.contested.push(digest);
+                self.notify(Event::AccountKeyContested { digest });
+            }
             return Ok(false);
         }
         if own.other_account != Some(digest) {

@@ -272,6 +272,12 @@ fn c8_a_server_cannot_stop_a_device_with_a_key_that_it_makes_up() {
     world.say(ALICE, BOB_JID, "still here");
     world.run();
     assert_eq!(count(&world, TABLET, |event| matches!(event, Event::Retired)), 0);
+    // But each is told once that there is another key; not of the one that it has given up itself.
+    world.advance(std::time::Duration::from_hours(48));
+    let contested = |device| {
+        count(&world, device, |event| matches!(event, Event::AccountKeyContested { .. }))
+    };
+    assert_eq!([ALICE, TABLET].map(contested), [1, 0]);
 }
 
 #[test]

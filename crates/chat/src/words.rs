@@ -178,6 +178,15 @@ pub fn security(event: &Event) -> Said {
             None,
             &format!("Compare on both devices, then say whether it is the same: {}.", string.digits()),
         ),
+        Event::AccountKeyContested { digest } => say(
+            Warning,
+            "account-key-contested",
+            None,
+            &format!(
+                "This account shows another key besides this device's, with the fingerprint {}. If you have begun anew on another device, take this one out and in again; if not, the server is not honest.",
+                fingerprint(digest)
+            ),
+        ),
         Event::OtherAccountKey { digest } => say(
             Warning,
             "other-key",
