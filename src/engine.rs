@@ -315,7 +315,7 @@ pub enum Command<'a> {
     },
     /// The user has scanned the code of a contact, or of another device of the own account: its key is verified. If it
     /// is another key than the one known, that is told; if none is known, it must be the first. A changed key that the
-    /// code shows is accepted.
+    /// code shows is accepted. That of the own account says nothing to a device that waits to be [linked](Self::Link).
     Scanned(&'a Fingerprint),
     /// Which account keys of a contact are sealed to.
     SetPolicy {

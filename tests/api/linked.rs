@@ -36,6 +36,25 @@ fn expires(world: &World) -> xmpp_e2e::Timestamp {
 }
 
 #[test]
+fn c10_before_it_is_linked_a_device_has_no_fingerprint_and_no_code_is_wrong() {
+    let mut world = newcomer(4);
+    let fingerprint = |world: &World, device: usize| world.devices[device].engine().fingerprint().unwrap();
+    let code = fingerprint(&world, ALICE).unwrap();
+    world.command(NEW, Command::Link);
+    world.run();
+    assert_eq!(fingerprint(&world, NEW), None, "what the server shows is none of its own");
+    world.command(NEW, Command::Scanned(&code));
+    let wrong = |world: &World| count(world, NEW, |event| matches!(event, Event::CodeMismatch { .. }));
+    assert_eq!(wrong(&world), 0);
+    link(&mut world);
+    assert_eq!(fingerprint(&world, NEW), Some(code));
+    let other = Device::first("alice@example.com/other", &mut world.rng);
+    let other = xmpp_e2e::Engine::new(other.config).fingerprint().unwrap().unwrap();
+    world.command(NEW, Command::Scanned(&other));
+    assert_eq!(wrong(&world), 1);
+}
+
+#[test]
 fn c2_a_linked_device_put_back_from_a_backup_goes_on() {
     let mut world = linked(1);
     let backup = world.devices[NEW].store.clone();
