@@ -170,7 +170,8 @@ pub enum Misuse {
     /// A file of history, or a name for one, of another device or account, or that cannot be one.
     #[error("not a file of history of this device")]
     History,
-    /// A key decided about that is not the one the contact has, or has shown.
+    /// A key decided about that is not the one the contact has, or has shown: also when that has changed while the user
+    /// was looking. Read [`Engine::contact`](crate::Engine::contact) anew.
     #[error("not the key shown")]
     Key,
     /// No decision: trust that is [unknown](crate::Trust::Unknown), or by [no act](crate::Means::First) of the user.
@@ -182,9 +183,6 @@ pub enum Misuse {
     /// A name of a device that is too long or has control characters.
     #[error("not a name of a device")]
     Name,
-    /// A run of linking that there is not, or that is past what is asked.
-    #[error("no such run of linking")]
-    Run,
     /// The agent's identity cannot be certified, or is not the one the store was made with.
     #[error("the agent's identity does not fit")]
     Identity,

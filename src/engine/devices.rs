@@ -210,8 +210,9 @@ impl Draft<'_> {
 
     /// The user gives the other account key up.
     pub(super) fn begin_anew(&mut self) -> Done {
+        let Some(digest) = self.own()?.other_account else { return Ok(()) };
         let own = self.own_mut()?;
-        let Some(digest) = own.other_account.take() else { return Err(Misuse::Key.into()) };
+        own.other_account = None;
         own.disowned = Some(digest);
         // Whatever is there is put over.
         own.list_refused = false;

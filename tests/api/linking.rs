@@ -157,8 +157,17 @@ fn c12_other_own_devices_are_told_of_the_new_one_and_that_they_are_not_needed() 
     assert_eq!(count(&world, LAPTOP, told), 1);
     assert_eq!(live(&world, LAPTOP).len(), 3);
     world.with(LAPTOP, |device, _, env| {
-        let late = Input::Command(Command::AcceptLinking { run });
-        assert_eq!(device.engine_mut().handle(env, late).unwrap_err(), Error::Misuse(Misuse::Run));
+        // The user clicks late.
+        let late = [
+            Command::AcceptLinking { run },
+            Command::ConfirmLinking { run, same: true },
+            Command::ConfirmLinking { run, same: false },
+            Command::CancelLinking { run },
+        ];
+        for late in late {
+            let step = device.engine_mut().handle(env, Input::Command(late)).unwrap();
+            assert!(step.batch().changes().next().is_none());
+        }
     });
 }
 
