@@ -191,7 +191,8 @@ pub enum Subscription {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Command<'a> {
-    /// Accepts the changed account key of a contact: the user has looked at it.
+    /// Accepts the changed account key of a contact: the user has looked at it. [`Misuse::Key`] if the contact shows
+    /// another one by now: read [`Engine::contact`] anew.
     AcceptKey {
         /// The contact.
         jid: &'a str,
@@ -199,6 +200,8 @@ pub enum Command<'a> {
         digest: [u8; 32],
     },
     /// The user agrees to compare a string with a device that asks to be linked.
+    ///
+    /// As with all commands about a run: nothing happens if the run is over.
     AcceptLinking {
         /// The run, as [`Event::LinkingAsked`](crate::Event::LinkingAsked) gave it.
         run: RunId,
@@ -223,7 +226,8 @@ pub enum Command<'a> {
         secret: SharedSecret<'a>,
     },
     /// Gives up the account key that the own account shows, for it is lost: this device's takes its place. All contacts
-    /// see that the key has changed, and other devices of the account are no longer among them.
+    /// see that the key has changed, and other devices of the account are no longer among them. Nothing happens unless
+    /// [`OtherAccountKey`](crate::Event::OtherAccountKey) has asked.
     BeginAnew,
     /// Takes a waiting stanza back.
     Cancel(Token),
@@ -296,7 +300,8 @@ pub enum Command<'a> {
         /// What the other device is told it is called: at most 255 bytes without control characters.
         name: &'a str,
     },
-    /// Refuses the changed account key of a contact: it is not the contact's. The key known stays.
+    /// Refuses the changed account key of a contact: it is not the contact's. The key known stays. [`Misuse::Key`] as
+    /// with [`AcceptKey`](Self::AcceptKey).
     RejectKey {
         /// The contact.
         jid: &'a str,
@@ -315,7 +320,7 @@ pub enum Command<'a> {
     },
     /// The user has scanned the code of a contact, or of another device of the own account: its key is verified. If it
     /// is another key than the one known, that is told; if none is known, it must be the first. A changed key that the
-    /// code shows is accepted.
+    /// code shows is accepted. That of the own account says nothing to a device that waits to be [linked](Self::Link).
     Scanned(&'a Fingerprint),
     /// Which account keys of a contact are sealed to.
     SetPolicy {

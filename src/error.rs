@@ -167,7 +167,8 @@ pub enum Misuse {
     /// A JID that is not one.
     #[error("not a JID")]
     Jid,
-    /// A key decided about that is not the one the contact has, or has shown.
+    /// A key decided about that is not the one the contact has, or has shown: also when that has changed while the user
+    /// was looking. Read [`Engine::contact`](crate::Engine::contact) anew.
     #[error("not the key shown")]
     Key,
     /// A name of a device that is too long or has control characters.
@@ -176,9 +177,6 @@ pub enum Misuse {
     /// A stored record that does not decode, or that another account or version wrote.
     #[error("a stored record is damaged")]
     Record,
-    /// A run of linking that there is not, or that is past what is asked.
-    #[error("no such run of linking")]
-    Run,
     /// The stanza handed in is not one stanza as RFC 6120 has it.
     #[error("not a stanza: {0}")]
     Stanza(Malformed),

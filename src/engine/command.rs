@@ -171,12 +171,16 @@ impl Draft<'_> {
             self.end_arrival(&key.0, key.1, Some(Unreadable::NoPrekey.into()))?;
         }
         self.publish_anew(true)?;
+        let certifies = self.config.identity.has_account_key();
         let own = self.own_mut()?;
         own.restored_at = now;
         own.rotate_at = now;
         own.advert.clear();
         own.record = Bytes::new(Vec::new());
-        own.certificate = Bytes::new(Vec::new());
+        if certifies {
+            // Without the account key there would be none in its place.
+            own.certificate = Bytes::new(Vec::new());
+        }
         own.serial = past(now, own.serial);
         own.list_fetched = false;
         // The numbers used since the backup are not known; these are past them.

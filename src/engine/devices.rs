@@ -10,7 +10,7 @@ use crate::engine::own::CERTIFICATE_RENEWAL;
 use crate::engine::pep;
 use crate::engine::records::{Purpose, Query, SessionKey};
 use crate::env::Timestamp;
-use crate::error::{Error, Malformed, Misbehaviour, Misuse};
+use crate::error::{Error, Malformed, Misbehaviour, Misuse, Reason};
 use crate::identity::{
     AccountKey, CertificateTbs, DeviceCertificate, DeviceEntry, DeviceList, DeviceRecord, DeviceState,
     Digest, ListTbs, MAX_DEVICES,
@@ -22,6 +22,10 @@ use crate::step::Event;
 
 /// How exactly is noted when another device was heard of, and how often one is asked for a certificate.
 const DAY: Duration = Duration::from_hours(24);
+
+/// Account keys that contest the own one, each told once: who begins anew does so once or twice. A server that makes up
+/// more can have one told again, and does no more with it than with a new one.
+const MAX_CONTESTED: usize = 8;
 
 /// The longest name of a device, in bytes: a line on any screen.
 pub(super) const MAX_NAME: usize = 64;
@@ -179,11 +183,20 @@ impl Draft<'_> {
     }
 
     /// Notes that the own account shows another account key. Whether that is for the user to decide: a device that has
-    /// published a list of its own key takes no word for another.
+    /// published a list of its own key takes no word for another, but tells it once.
     pub(super) fn shows_other_account(&mut self, digest: Digest) -> Result<bool, Error> {
         let own = self.own()?;
         let established = self.contact(&own.jid)?.is_some_and(|contact| !contact.list.as_slice().is_empty());
         if established || own.disowned.is_some() || !self.config.identity.has_account_key() {
+            let told = own.contested.contains(&digest) || own.disowned == Some(digest) || own.left;
+            if !told {
+                let own = self.own_mut()?;
+                if own.contested.len() >= MAX_CONTESTED {
+                    own.contested.remove(0);
+                }
+                own.contested.push(digest);
+                self.notify(Event::AccountKeyContested { digest });
+            }
             return Ok(false);
         }
         if own.other_account != Some(digest) {
@@ -204,8 +217,9 @@ impl Draft<'_> {
 
     /// The user gives the other account key up.
     pub(super) fn begin_anew(&mut self) -> Done {
+        let Some(digest) = self.own()?.other_account else { return Ok(()) };
         let own = self.own_mut()?;
-        let Some(digest) = own.other_account.take() else { return Err(Misuse::Key.into()) };
+        own.other_account = None;
         own.disowned = Some(digest);
         // Whatever is there is put over.
         own.list_refused = false;
@@ -361,21 +375,33 @@ impl Draft<'_> {
         let Some(known) = self.own_certificate()? else { return Ok(()) };
         let key = Some(known.account_digest());
         let certificate = DeviceCertificate::verify(certificate, key, &self.config.suites, self.now);
-        let checked = certificate.and_then(|certificate| {
-            certificate.check_successor_of(&known)?;
-            let same = DeviceKeys::of(certificate.bytes())? == DeviceKeys::of(known.bytes())?;
-            if same { Ok(certificate) } else { Err(Misbehaviour::WrongSubject.into()) }
-        });
-        match checked {
-            Ok(certificate) => {
-                let own = self.own_mut()?;
-                own.certificate = certificate.bytes().into();
-                own.serial = own.serial.max(certificate.serial());
-                self.unsettled = true;
-            }
-            Err(reason) => self.reject(Some(account), reason),
+        let adopted = match certificate {
+            Ok(certificate) => self.adopt_certificate(&certificate)?,
+            Err(reason) => Err(reason),
+        };
+        if let Err(reason) = adopted {
+            self.reject(Some(account), reason);
         }
         Ok(())
+    }
+
+    /// Takes a verified certificate of this device if it follows the one known: the same keys, by the same account.
+    pub(super) fn adopt_certificate(
+        &mut self,
+        certificate: &DeviceCertificate,
+    ) -> Result<Result<(), Reason>, Error> {
+        let Some(known) = self.own_certificate()? else { return Ok(Ok(())) };
+        let follows = certificate.check_successor_of(&known).and_then(|()| {
+            let same = DeviceKeys::of(certificate.bytes())? == DeviceKeys::of(known.bytes())?;
+            if same { Ok(()) } else { Err(Misbehaviour::WrongSubject.into()) }
+        });
+        if follows.is_ok() && certificate.bytes() != known.bytes() {
+            let own = self.own_mut()?;
+            own.certificate = certificate.bytes().into();
+            own.serial = own.serial.max(certificate.serial());
+            self.unsettled = true;
+        }
+        Ok(follows)
     }
 }
 

@@ -135,6 +135,7 @@ impl<'a> Draft<'a> {
             renewals: 0,
             other_account: None,
             disowned: None,
+            contested: Vec::new(),
             announced: 0,
             publishing: None,
             publish_fault: None,

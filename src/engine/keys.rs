@@ -38,6 +38,10 @@ impl Draft<'_> {
             if newer && ours {
                 self.cloned()?;
             }
+            if ours && !self.config.identity.has_account_key() {
+                // The state may be from before the last renewal, and peers take no older certificate.
+                _ = self.adopt_certificate(certificate)?;
+            }
             return Ok(Ok(()));
         }
         if !self.take_account(jid, certificate)? {

@@ -200,7 +200,9 @@ impl Draft<'_> {
     /// The user has compared.
     pub(super) fn confirm_linking(&mut self, run: Run, same: bool) -> Done {
         let new = self.is_unlinked()?;
-        let (device, mut linking) = self.linking_of(run, LinkingStage::Comparing, new)?;
+        let Some((device, mut linking)) = self.linking_of(run, LinkingStage::Comparing, new)? else {
+            return Ok(());
+        };
         if !same {
             return self.linking_failed(device, LinkFault::Mismatch, true);
         }
@@ -238,18 +240,19 @@ impl Draft<'_> {
                 return self.end_linking(device);
             }
         }
-        Err(Misuse::Run.into())
+        Ok(())
     }
 
-    fn linking_of(&self, run: Run, stage: LinkingStage, new: bool) -> Result<(u32, Linking), Error> {
+    /// None if the run is over, or past this: the user was late.
+    fn linking_of(&self, run: Run, stage: LinkingStage, new: bool) -> Result<Option<(u32, Linking)>, Error> {
         for device in self.state.linkings.all_keys() {
             if let Some(linking) = self.state.linkings.get(&device)?
                 && (linking.run, linking.stage, linking.new) == (run, stage, new)
             {
-                return Ok((device, linking.clone()));
+                return Ok(Some((device, linking.clone())));
             }
         }
-        Err(Misuse::Run.into())
+        Ok(None)
     }
 
     /// Ends a run with its event, and tells the other side if it does not know.

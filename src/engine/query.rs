@@ -226,7 +226,10 @@ impl Engine {
     /// [`Error::NotLoaded`].
     pub fn fingerprint(&self) -> Result<Option<Fingerprint>, Error> {
         let account = &self.config.account;
-        let known = self.state.contacts.get(account)?.and_then(|contact| contact.account_key);
+        let linked = self.state.own.get(&())?.is_some_and(|own| !own.certificate.as_slice().is_empty());
+        // Before, what is known is what the server shows.
+        let known = self.state.contacts.get(account)?.filter(|_| linked);
+        let known = known.and_then(|contact| contact.account_key);
         let key = self.config.identity.account_digest().or(known);
         Ok(key.map(|key| Fingerprint::new(account.clone(), key)))
     }

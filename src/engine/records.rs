@@ -149,6 +149,8 @@ pub(crate) struct Own {
     pub(crate) other_account: Option<Digest>,
     /// That of the one that the user has given up.
     pub(crate) disowned: Option<Digest>,
+    /// Those of keys that it has been told the account shows besides this device's own, the newest last.
+    pub(crate) contested: Vec<Digest>,
     /// The version of the list that the devices with a session have been told of.
     pub(crate) announced: u32,
     /// What an iq is under way for.

@@ -67,7 +67,8 @@ impl Draft<'_> {
     pub(super) fn scanned(&mut self, code: &Fingerprint) -> Done {
         let (jid, key) = (code.jid().clone(), code.key());
         if self.own()?.jid == jid {
-            if Some(key) != self.own_account()?.map(|own| own.digest()) {
+            // Before this device is linked it has no key that the code could be of, or not.
+            if self.own_account()?.is_some_and(|own| own.digest() != key) {
                 self.notify(Event::CodeMismatch { peer: jid });
             }
             return Ok(());

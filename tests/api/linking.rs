@@ -7,11 +7,11 @@ use xmpp_e2e_testkit::device::{End, Job};
 
 use super::*;
 
-const NEW: usize = 2;
+pub(super) const NEW: usize = 2;
 const LAPTOP: usize = 3;
 
 /// Alice and Bob talk; she has a new tablet, which is online and has no keys of hers.
-fn newcomer(seed: u64) -> World {
+pub(super) fn newcomer(seed: u64) -> World {
     let mut world = talking(seed);
     world.add_unlinked("alice@example.com/tablet");
     world.connect(NEW);
@@ -28,17 +28,17 @@ fn with_laptop(seed: u64) -> World {
     world
 }
 
-fn id(world: &World, device: usize) -> u32 {
+pub(super) fn id(world: &World, device: usize) -> u32 {
     world.devices[device].engine().device()
 }
 
-fn live(world: &World, device: usize) -> Vec<u32> {
+pub(super) fn live(world: &World, device: usize) -> Vec<u32> {
     let own = world.devices[device].engine().own_devices().unwrap();
     own.iter().filter(|known| known.live).map(|known| known.device).collect()
 }
 
 /// The run that a device was last asked about.
-fn asked(world: &World, device: usize) -> Option<RunId> {
+pub(super) fn asked(world: &World, device: usize) -> Option<RunId> {
     world.devices[device].record.events.iter().rev().find_map(|event| match event {
         Event::LinkingAsked { run, .. } => Some(*run),
         _ => None,
@@ -52,7 +52,7 @@ fn string(world: &World, device: usize) -> Option<String> {
     })
 }
 
-fn faults(world: &World, device: usize) -> Vec<LinkFault> {
+pub(super) fn faults(world: &World, device: usize) -> Vec<LinkFault> {
     let events = world.devices[device].record.events.iter();
     let faults = events.filter_map(|event| match event {
         Event::LinkingFailed { why, .. } => Some(*why),
@@ -67,7 +67,7 @@ fn is_linked(world: &World) -> bool {
 }
 
 /// Up to where both users are to compare. The run.
-fn compared(world: &mut World, old: usize) -> RunId {
+pub(super) fn compared(world: &mut World, old: usize) -> RunId {
     world.command(NEW, Command::Link);
     world.run();
     let run = asked(world, old).expect("the old device is asked");
@@ -76,7 +76,7 @@ fn compared(world: &mut World, old: usize) -> RunId {
     run
 }
 
-fn link(world: &mut World) {
+pub(super) fn link(world: &mut World) {
     let run = compared(world, ALICE);
     for device in [NEW, ALICE] {
         world.command(device, Command::ConfirmLinking { run, same: true });
@@ -172,8 +172,17 @@ fn c12_other_own_devices_are_told_of_the_new_one_and_that_they_are_not_needed() 
     assert_eq!(count(&world, LAPTOP, told), 1);
     assert_eq!(live(&world, LAPTOP).len(), 3);
     world.with(LAPTOP, |device, _, env| {
-        let late = Input::Command(Command::AcceptLinking { run });
-        assert_eq!(device.engine_mut().handle(env, late).unwrap_err(), Error::Misuse(Misuse::Run));
+        // The user clicks late.
+        let late = [
+            Command::AcceptLinking { run },
+            Command::ConfirmLinking { run, same: true },
+            Command::ConfirmLinking { run, same: false },
+            Command::CancelLinking { run },
+        ];
+        for late in late {
+            let step = device.engine_mut().handle(env, Input::Command(late)).unwrap();
+            assert!(step.batch().changes().next().is_none());
+        }
     });
 }
 

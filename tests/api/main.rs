@@ -18,6 +18,7 @@ mod durable;
 mod foreign;
 mod history_file;
 mod iqs;
+mod linked;
 mod linking;
 mod loading;
 mod needs;

@@ -160,6 +160,12 @@ pub fn security(event: &Event) -> Said {
             Some(peer),
             &format!("{{}} has another device, {device}, which the key of {{}} vouches for."),
         ),
+        Event::AccountKeyContested { .. } => say(
+            Warning,
+            "account-key-contested",
+            None,
+            "This account shows another key besides this device's. If you have begun anew on another device, set this one up again; if not, the server is not honest.",
+        ),
         Event::PublishFailed { why } => say(Warning, "keys-not-published", None, publish(*why)),
         Event::Published => say(Info, "keys-published", None, "The own keys are on the server again."),
         Event::SuitesShrank { peer, device } => say(

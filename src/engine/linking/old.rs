@@ -149,7 +149,9 @@ impl Draft<'_> {
 
     /// The user of this device agrees to compare.
     pub(in crate::engine) fn accept_linking(&mut self, run: Run) -> Done {
-        let (device, linking) = self.linking_of(run, LinkingStage::Asked, false)?;
+        let Some((device, linking)) = self.linking_of(run, LinkingStage::Asked, false)? else {
+            return Ok(());
+        };
         if !self.may_compare()? {
             return self.linking_failed(device, LinkFault::TooMany, true);
         }

@@ -76,4 +76,5 @@
 //!
 //! Types 8 to 10 go in ordinary sessions between devices that the list accepts. A device without account key asks another for
 //! its next certificate from 90 days before its own ends, one device a day, in turn. The other certifies the same keys
-//! when it is time, with a higher serial. The device takes it if it follows its own and has the same keys.
+//! when it is time, with a higher serial. The device takes it if it follows its own and has the same keys; so it does with
+//! the one in its own published record, for a backup may hold the one before, which peers refuse as rolled back.

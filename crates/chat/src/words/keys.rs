@@ -176,7 +176,6 @@ pub fn misuse(misuse: Misuse) -> &'static str {
         Misuse::Key => "that is not the key that is shown now",
         Misuse::Name => "a name has at most 64 bytes, without control characters",
         Misuse::Record => "nothing is known of the keys yet",
-        Misuse::Run => "that comparison is over",
         Misuse::Text => "that is empty, or too long",
         _ => "that is not possible now",
     }

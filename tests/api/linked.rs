@@ -1,0 +1,110 @@
+//! A device that another has linked, and that has no account key: what becomes of it.
+
+use std::time::Duration;
+
+use xmpp_e2e::Command;
+use xmpp_e2e_testkit::device::End;
+
+use super::linking::{NEW, link, newcomer};
+use super::*;
+
+/// Alice's tablet is linked.
+fn linked(seed: u64) -> World {
+    let mut world = newcomer(seed);
+    link(&mut world);
+    world.say(NEW, BOB_JID, "from the tablet");
+    world.run();
+    assert_eq!(bodies(&world, BOB).last(), Some(&"from the tablet"));
+    world
+}
+
+/// What the tablet sends and is sent is read.
+fn goes_on(world: &mut World) {
+    let token = world.say(NEW, BOB_JID, "still here");
+    world.run();
+    assert!(matches!(ends(world, NEW, token)[..], [End::Sent(_)]), "{}", world.dump());
+    assert_eq!(bodies(world, BOB).last(), Some(&"still here"), "{}", world.dump());
+    world.say(BOB, ALICE_JID, "good");
+    world.run();
+    world.advance(Duration::from_mins(1));
+    assert!(bodies(world, NEW).contains(&"good"), "{}", world.dump());
+}
+
+fn expires(world: &World) -> xmpp_e2e::Timestamp {
+    let own = world.devices[NEW].engine().own_devices().unwrap();
+    own.iter().find(|known| known.this).unwrap().expires.unwrap()
+}
+
+#[test]
+fn c10_before_it_is_linked_a_device_has_no_fingerprint_and_no_code_is_wrong() {
+    let mut world = newcomer(4);
+    let fingerprint = |world: &World, device: usize| world.devices[device].engine().fingerprint().unwrap();
+    let code = fingerprint(&world, ALICE).unwrap();
+    world.command(NEW, Command::Link);
+    world.run();
+    assert_eq!(fingerprint(&world, NEW), None, "what the server shows is none of its own");
+    world.command(NEW, Command::Scanned(&code));
+    let wrong = |world: &World| count(world, NEW, |event| matches!(event, Event::CodeMismatch { .. }));
+    assert_eq!(wrong(&world), 0);
+    link(&mut world);
+    assert_eq!(fingerprint(&world, NEW), Some(code));
+    let other = Device::first("alice@example.com/other", &mut world.rng);
+    let other = xmpp_e2e::Engine::new(other.config).fingerprint().unwrap().unwrap();
+    world.command(NEW, Command::Scanned(&other));
+    assert_eq!(wrong(&world), 1);
+}
+
+#[test]
+fn c2_a_linked_device_put_back_from_a_backup_goes_on() {
+    let mut world = linked(1);
+    let backup = world.devices[NEW].store.clone();
+    world.say(NEW, BOB_JID, "since");
+    world.run();
+    world.crash(NEW);
+    world.devices[NEW].store = backup;
+    world.devices[NEW].restore();
+    world.command(NEW, Command::Restored);
+    world.connect(NEW);
+    world.run();
+    goes_on(&mut world);
+}
+
+#[test]
+fn c4_a_linked_device_that_finds_itself_cloned_goes_on() {
+    let mut world = linked(2);
+    let backup = world.devices[NEW].store.clone();
+    world.advance(Duration::from_secs(8 * DAY));
+    // Nobody says that it was put back; its own newer record does.
+    world.crash(NEW);
+    world.now = world.now.after(Duration::from_mins(10));
+    world.devices[NEW].store = backup;
+    world.devices[NEW].restore();
+    world.connect(NEW);
+    world.run();
+    assert_eq!(count(&world, NEW, |event| matches!(event, Event::Cloned)), 1, "{}", world.dump());
+    goes_on(&mut world);
+}
+
+#[test]
+fn c2_a_linked_device_whose_backup_has_the_certificate_before_gets_the_present_one() {
+    let mut world = linked(3);
+    let backup = world.devices[NEW].store.clone();
+    let first = expires(&world);
+    let mut months = 0;
+    while expires(&world) == first {
+        months += 1;
+        assert!(months < 12, "certified anew");
+        world.advance(Duration::from_hours(24 * 30));
+        world.say(BOB, ALICE_JID, "x");
+        world.run();
+    }
+    let second = expires(&world);
+    world.crash(NEW);
+    world.devices[NEW].store = backup;
+    world.devices[NEW].restore();
+    world.command(NEW, Command::Restored);
+    world.connect(NEW);
+    world.run();
+    assert_eq!(expires(&world), second, "as its own record shows it; peers take no older one");
+    goes_on(&mut world);
+}
