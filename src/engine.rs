@@ -191,7 +191,8 @@ pub enum Subscription {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Command<'a> {
-    /// Accepts the changed account key of a contact: the user has looked at it.
+    /// Accepts the changed account key of a contact: the user has looked at it. One that another own device has verified
+    /// is verified then.
     AcceptKey {
         /// The contact.
         jid: &'a str,
@@ -296,7 +297,8 @@ pub enum Command<'a> {
         /// What the other device is told it is called: at most 255 bytes without control characters.
         name: &'a str,
     },
-    /// Refuses the changed account key of a contact: it is not the contact's. The key known stays.
+    /// Refuses the changed account key of a contact: it is not the contact's. The key known stays. One that another own
+    /// device has verified is in question again if the account shows it, and can still be accepted.
     RejectKey {
         /// The contact.
         jid: &'a str,

@@ -320,10 +320,10 @@ impl Draft<'_> {
             }
             // One of the two keys is not the contact's, or was before it had this one.
             Some(_) => {
-                let news = contact.other_key.is_none() && contact.former_key != Some(*key);
-                if undecided && news && decision.trust == Trust::Verified {
-                    contact.other_key = Some(*key);
-                    self.notify(Event::KeyChanged { peer: jid.clone(), digest: *key });
+                let told = contact.verified_elsewhere(key).is_some() || contact.former_key == Some(*key);
+                if undecided && !told && decision.trust == Trust::Verified {
+                    contact.expected = Some((*key, Decision { means: Means::OwnDevice, ..*decision }));
+                    self.key_changed(jid, *key)?;
                 }
             }
         }

@@ -212,9 +212,11 @@ impl Draft<'_> {
     }
 
     /// The account shows another key than it must.
-    fn key_changed(&mut self, jid: &BareJid, digest: Digest) -> Done {
-        self.contact_mut(jid)?.other_key = Some(digest);
-        self.notify(Event::KeyChanged { peer: jid.clone(), digest });
+    pub(super) fn key_changed(&mut self, jid: &BareJid, digest: Digest) -> Done {
+        let contact = self.contact_mut(jid)?;
+        contact.other_key = Some(digest);
+        let verified_elsewhere = contact.verified_elsewhere(&digest).is_some();
+        self.notify(Event::KeyChanged { peer: jid.clone(), digest, verified_elsewhere });
         self.tell_reuse(jid, &digest)
     }
 

@@ -53,7 +53,11 @@ impl Draft<'_> {
     ) -> Result<Decision, Error> {
         let decision = Decision { trust, means, at: self.now };
         let contact = self.contact_mut(jid)?;
-        contact.once_verified |= trust == Trust::Verified;
+        if trust == Trust::Verified {
+            contact.once_verified = true;
+            // What another device has verified does not count against it.
+            contact.expected = None;
+        }
         let before = core::mem::replace(&mut contact.trust, decision);
         if let Some(key) = contact.account_key
             && before.trust != Trust::Unknown
@@ -74,7 +78,9 @@ impl Draft<'_> {
         }
         let contact = self.contact(&jid)?;
         let known = contact.and_then(|contact| contact.account_key);
-        let changed = contact.and_then(|contact| contact.other_key) == Some(key);
+        let changed = contact.is_some_and(|contact| {
+            contact.other_key == Some(key) || contact.verified_elsewhere(&key).is_some()
+        });
         match known {
             Some(known) if known == key => {}
             _ if changed => self.accept_key(&jid, key)?,

@@ -103,12 +103,16 @@ pub enum Event {
         /// The device.
         device: u32,
     },
-    /// The account now shows another account key. Nothing is sent to it until the user accepts.
+    /// There is another account key of the account than the one known: the account shows it now, or another own device
+    /// has verified it. Nothing is sent until the user accepts or rejects it.
     KeyChanged {
         /// The account.
         peer: BareJid,
         /// The digest of the new key.
         digest: [u8; 32],
+        /// Whether another device of the own account has verified this key: then it is the one known until now that may
+        /// be somebody else's. Once accepted it is verified here too.
+        verified_elsewhere: bool,
     },
     /// The key of a file of history was forgotten.
     HistoryEnded {

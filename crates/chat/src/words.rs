@@ -119,7 +119,16 @@ pub fn security(event: &Event) -> Said {
                 "Device {device} of {{}} goes on from an older state, as after a backup was put back, or as a copy would. Ask {{}} whether that was so."
             ),
         ),
-        Event::KeyChanged { peer, digest } => say(
+        Event::KeyChanged { peer, digest, verified_elsewhere: true } => say(
+            Warning,
+            "key-differs",
+            Some(peer),
+            &format!(
+                "Another device of yours has verified another key of {{}} than the one known here, which may be that of somebody in between. Nothing is sent to {{}} before you decide. The fingerprint that was verified is: {}. Then /accept-key {{}} or /reject-key {{}}.",
+                fingerprint(digest)
+            ),
+        ),
+        Event::KeyChanged { peer, digest, .. } => say(
             Warning,
             "key-changed",
             Some(peer),

@@ -76,5 +76,7 @@
 //! * The contact has the same key here, and the user has not decided: the decision is taken over.
 //! * The contact has shown no key: the key is expected. Once it is shown the decision holds. If the first key shown is
 //!   another and the one expected is verified, that is a changed key.
-//! * The contact has another key here on first use, and the one in the file is verified and not a former one: a changed key.
+//! * The contact has another key here on first use, and the one in the file is verified and not a former one: a changed key
+//!   that another own device has verified. If the user accepts it, it is verified. If the user rejects it, the key known
+//!   stays, and nothing is held against the other: it is a changed key again if the account shows it.
 //! * Otherwise nothing. What the user has decided here stays.

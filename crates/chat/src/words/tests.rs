@@ -38,7 +38,8 @@ fn events() -> Vec<Event> {
         Event::RolledBack { peer: p() },
         Event::Unchained { peer: p(), device },
         Event::Superseded { peer: p(), device },
-        Event::KeyChanged { peer: p(), digest },
+        Event::KeyChanged { peer: p(), digest, verified_elsewhere: false },
+        Event::KeyChanged { peer: p(), digest, verified_elsewhere: true },
         Event::KeyReused { peer: p(), known },
         Event::CodeMismatch { peer: p() },
         Event::DeviceRetired { peer: p(), device: 7 },
@@ -119,7 +120,8 @@ fn what_nobody_can_act_on_is_no_warning() {
             .level,
         Level::Note
     );
-    assert_eq!(security(&Event::KeyChanged { peer, digest: [0; 32] }).level, Level::Warning);
+    let event = Event::KeyChanged { peer, digest: [0; 32], verified_elsewhere: false };
+    assert_eq!(security(&event).level, Level::Warning);
 }
 
 #[test]
