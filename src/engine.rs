@@ -316,8 +316,8 @@ pub enum Command<'a> {
         device: u32,
     },
     /// The user has scanned the code of a contact, or of another device of the own account: its key is verified. If it
-    /// is another key than the one known, that is told; if none is known, it must be the first. A changed key that the
-    /// code shows is accepted.
+    /// is another key than the one known, nothing changes; if none is known, it must be the first. A changed key that the
+    /// code shows is accepted. [`Event::Scanned`](crate::Event::Scanned) tells.
     Scanned(&'a Fingerprint),
     /// Which account keys of a contact are sealed to.
     SetPolicy {

@@ -6,7 +6,7 @@ use crate::error::{Error, Misuse};
 use crate::fingerprint::Fingerprint;
 use crate::identity::Digest;
 use crate::jid::BareJid;
-use crate::step::{Event, SendError};
+use crate::step::{Event, ScanOutcome, SendError};
 use crate::trust::{Decision, Means, PastDecision, Trust, TrustPolicy};
 
 /// Past decisions kept for a contact: a key every few months, and each decided about twice.
@@ -69,28 +69,38 @@ impl Draft<'_> {
 
     /// The user has scanned a code, which shows the account key of somebody.
     pub(super) fn scanned(&mut self, code: &Fingerprint) -> Done {
-        let (jid, key) = (code.jid().clone(), code.key());
-        if self.own()?.jid == jid {
-            if Some(key) != self.own_account()?.map(|own| own.digest()) {
-                self.notify(Event::CodeMismatch { peer: jid });
-            }
-            return Ok(());
+        let (peer, key) = (code.jid().clone(), code.key());
+        let outcome = self.scan(&peer, key)?;
+        self.notify(Event::Scanned { peer, outcome });
+        Ok(())
+    }
+
+    fn scan(&mut self, jid: &BareJid, key: Digest) -> Result<ScanOutcome, Error> {
+        if self.own()?.jid == *jid {
+            let same = Some(key) == self.own_account()?.map(|own| own.digest());
+            return Ok(if same { ScanOutcome::Own } else { ScanOutcome::Mismatch });
         }
-        let contact = self.contact(&jid)?;
+        let contact = self.contact(jid)?;
         let known = contact.and_then(|contact| contact.account_key);
         let changed = contact.is_some_and(|contact| {
             contact.other_key == Some(key) || contact.verified_elsewhere(&key).is_some()
         });
+        let mut outcome = ScanOutcome::Verified;
         match known {
-            Some(known) if known == key => {}
-            _ if changed => self.accept_key(&jid, key)?,
-            Some(_) => {
-                self.notify(Event::CodeMismatch { peer: jid });
-                return Ok(());
+            Some(known) if known == key => {
+                if contact.is_some_and(|contact| contact.trust.trust == Trust::Verified) {
+                    outcome = ScanOutcome::Known;
+                }
             }
-            None => return self.expect_key(&jid, key),
+            _ if changed => self.accept_key(jid, key)?,
+            Some(_) => return Ok(ScanOutcome::Mismatch),
+            None => {
+                self.expect_key(jid, key)?;
+                return Ok(ScanOutcome::Expected);
+            }
         }
-        self.decide_trust(&jid, &key, Trust::Verified, Means::Code)
+        self.decide_trust(jid, &key, Trust::Verified, Means::Code)?;
+        Ok(outcome)
     }
 
     /// Keeps in mind the key that an account must show first.

@@ -21,11 +21,6 @@ pub enum Event {
         /// The account.
         peer: BareJid,
     },
-    /// The code that the user has scanned is not of the key known. Either the key or the code is somebody else's.
-    CodeMismatch {
-        /// The account.
-        peer: BareJid,
-    },
     /// A clear-text message from an account that is known to encrypt. It follows as `Pass`.
     ClearText {
         /// The account.
@@ -169,6 +164,13 @@ pub enum Event {
         /// The string.
         string: ShortString,
     },
+    /// The user has scanned a code: this has come of it.
+    Scanned {
+        /// The account whose code it is.
+        peer: BareJid,
+        /// What.
+        outcome: ScanOutcome,
+    },
     /// The account has left the protocol, by a statement it signed.
     Left {
         /// The account.
@@ -285,6 +287,22 @@ pub enum Event {
         /// Whether the device will be asked for it again. If it has kept the message, that is delivered then.
         recoverable: bool,
     },
+}
+
+/// What has come of a code that was scanned.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum ScanOutcome {
+    /// No key of the account is known yet. The first that it shows must be this one, and is verified then.
+    Expected,
+    /// It is of the key known, which was verified already.
+    Known,
+    /// It is of another key than the one known, and nothing has changed: either the key or the code is somebody else's.
+    Mismatch,
+    /// It is of the own account, and right.
+    Own,
+    /// Its key is verified now: the one known, or the changed one, which is accepted.
+    Verified,
 }
 
 /// Why linking has come to nothing.

@@ -1,7 +1,7 @@
 //! What happened, in words that a person understands.
 
 use xmpp_e2e_client::xmpp_e2e::{
-    BareJid, Coverage, Event, HistoryEnd, Outlook, PublishFault, Reason, SendError, Trust, Unreadable,
+    BareJid, Coverage, Event, HistoryEnd, Outlook, PublishFault, Reason, ScanOutcome, SendError, Trust, Unreadable,
     Waiting,
 };
 use xmpp_e2e_sqlite::Error as StoreError;
@@ -50,12 +50,6 @@ pub fn security(event: &Event) -> Said {
             "sign-missing",
             Some(peer),
             "A program of {} that encrypts came online without its sign that it does. The server may have taken it out. Messages stay encrypted.",
-        ),
-        Event::CodeMismatch { peer } => say(
-            Warning,
-            "wrong-code",
-            Some(peer),
-            "The code is not of the key that {} has here. Either the code or the key is somebody else's. Send nothing that matters before you know which.",
         ),
         Event::DeviceRetired { peer, device } => say(
             Info,
@@ -119,6 +113,19 @@ pub fn security(event: &Event) -> Said {
                 "Device {device} of {{}} goes on from an older state, as after a backup was put back, or as a copy would. Ask {{}} whether that was so."
             ),
         ),
+        Event::Scanned { peer, outcome: ScanOutcome::Mismatch } => say(
+            Warning,
+            "wrong-code",
+            Some(peer),
+            "The code is not of the key that {} has here. Either the code or the key is somebody else's. Send nothing that matters before you know which.",
+        ),
+        Event::Scanned { peer, outcome: ScanOutcome::Expected } => say(
+            Info,
+            "code-kept",
+            Some(peer),
+            "{} has shown no key here yet. The first one must be that of the code.",
+        ),
+        Event::Scanned { peer, .. } => say(Info, "right-code", Some(peer), "The code is of the key of {}."),
         Event::KeyChanged { peer, digest, verified_elsewhere: true } => say(
             Warning,
             "key-differs",

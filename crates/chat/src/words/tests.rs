@@ -1,5 +1,5 @@
 use super::*;
-use xmpp_e2e_client::xmpp_e2e::{LinkFault, Malformed, Means, Misbehaviour, NotCovered, Uncovered};
+use xmpp_e2e_client::xmpp_e2e::{LinkFault, Malformed, Means, Misbehaviour, NotCovered, ScanOutcome, Uncovered};
 
 /// Words that nobody needs to know who wants to talk to somebody.
 const JARGON: [&str; 14] = [
@@ -41,7 +41,9 @@ fn events() -> Vec<Event> {
         Event::KeyChanged { peer: p(), digest, verified_elsewhere: false },
         Event::KeyChanged { peer: p(), digest, verified_elsewhere: true },
         Event::KeyReused { peer: p(), known },
-        Event::CodeMismatch { peer: p() },
+        Event::Scanned { peer: p(), outcome: ScanOutcome::Mismatch },
+        Event::Scanned { peer: p(), outcome: ScanOutcome::Expected },
+        Event::Scanned { peer: p(), outcome: ScanOutcome::Verified },
         Event::DeviceRetired { peer: p(), device: 7 },
         Event::TrustChanged { peer: p(), trust: Trust::Verified, means: Means::Code },
         Event::TrustChanged { peer: p(), trust: Trust::Distrusted, means: Means::User },
