@@ -268,7 +268,10 @@ pub enum Command<'a> {
         /// The name of the file.
         id: [u8; 16],
     },
-    /// Forgets that the contact encrypts; the user's explicit wish.
+    /// Forgets that the contact encrypts, and its keys; the user's explicit wish. The key that it shows next is taken as
+    /// the first, without [`Event::KeyChanged`](crate::Event::KeyChanged), even if one was verified. What was decided
+    /// stays in [`Engine::trust_history`]: a key that was distrusted or rejected is distrusted when it comes back, and a
+    /// contact once verified counts as such for [`TrustPolicy::FirstUseUntilVerified`].
     Forget {
         /// The contact.
         jid: &'a str,

@@ -123,11 +123,15 @@ impl Draft<'_> {
             return Err(Misuse::Jid.into());
         }
         if let Some(contact) = self.contact(jid)? {
-            let (friend, policy) = (contact.friend, contact.policy);
+            let (friend, policy, once_verified) = (contact.friend, contact.policy, contact.once_verified);
+            let decided = contact.account_key.map(|key| PastDecision { key, decision: contact.trust });
             self.end_run(jid, VerificationFault::KeyChanged, false)?;
             self.drop_devices(jid)?;
-            self.state.past_decisions.remove(jid);
-            self.state.contacts.put(jid.clone(), Contact { friend, policy, ..Contact::default() });
+            if let Some(past) = decided {
+                self.remember_decision(jid, past)?;
+            }
+            let contact = Contact { friend, policy, once_verified, ..Contact::default() };
+            self.state.contacts.put(jid.clone(), contact);
         }
         Ok(())
     }

@@ -204,7 +204,7 @@ impl Draft<'_> {
                     Some((_, decision)) => {
                         self.decide_trust(jid, &digest, decision.trust, decision.means)?;
                     }
-                    None => _ = self.replace_decision(jid, Trust::FirstUse, Means::First)?,
+                    None => self.first_seen(jid, &digest)?,
                 }
                 Ok(true)
             }

@@ -67,6 +67,17 @@ impl Draft<'_> {
         Ok(before)
     }
 
+    /// A key comes in as the first of `jid`, perhaps again after it was forgotten. One that the user would not have stays
+    /// so; else nothing is decided.
+    pub(super) fn first_seen(&mut self, jid: &BareJid, key: &Digest) -> Done {
+        let history = self.state.past_decisions.get(jid)?;
+        let last = history.and_then(|history| history.past.iter().rev().find(|past| past.key == *key));
+        match last.map(|past| past.decision).filter(|before| before.trust == Trust::Distrusted) {
+            Some(before) => self.decide_trust(jid, key, before.trust, before.means),
+            None => self.replace_decision(jid, Trust::FirstUse, Means::First).map(drop),
+        }
+    }
+
     /// The user has scanned a code, which shows the account key of somebody.
     pub(super) fn scanned(&mut self, code: &Fingerprint) -> Done {
         let (peer, key) = (code.jid().clone(), code.key());

@@ -476,3 +476,47 @@ fn c12_a_new_device_of_the_own_account_is_told_once() {
     };
     assert_eq!((told(ALICE), told(tablet)), (1, 0));
 }
+
+/// Alice forgets Bob, who shows his key again.
+fn forget(world: &mut World) {
+    command(world, ALICE, Command::Forget { jid: BOB_JID });
+    assert_eq!((bob(world).account_key, bob(world).decision.trust), (None, Trust::Unknown));
+    world.disconnect(BOB);
+    world.connect(BOB);
+    world.run();
+}
+
+#[test]
+fn c21_a_distrusted_key_that_was_forgotten_comes_back_distrusted() {
+    let mut world = talking(19);
+    decide(&mut world, Trust::Distrusted, Means::User);
+    let key = bob(&world).account_key;
+    forget(&mut world);
+    assert_eq!((bob(&world).account_key, bob(&world).decision.trust), (key, Trust::Distrusted));
+    assert_eq!(say(&mut world, "x"), [End::Failed(SendError::Distrusted)]);
+    // Until the user thinks better of it.
+    decide(&mut world, Trust::FirstUse, Means::User);
+    forget(&mut world);
+    assert_eq!((bob(&world).decision.trust, bob(&world).decision.means), (Trust::FirstUse, Means::First));
+}
+
+#[test]
+fn c21_a_rejected_key_is_distrusted_after_the_contact_was_forgotten() {
+    let mut world = talking(20);
+    let digest = new_key(&mut world);
+    command(&mut world, ALICE, Command::RejectKey { jid: BOB_JID, digest });
+    forget(&mut world);
+    assert_eq!((bob(&world).account_key, bob(&world).decision.trust), (Some(digest), Trust::Distrusted));
+}
+
+#[test]
+fn c21_a_verified_contact_that_was_forgotten_counts_as_once_verified() {
+    let mut world = talking(21);
+    policy(&mut world, TrustPolicy::FirstUseUntilVerified);
+    decide(&mut world, Trust::Verified, Means::Fingerprint);
+    forget(&mut world);
+    assert_eq!(bob(&world).decision.trust, Trust::FirstUse);
+    assert_eq!(say(&mut world, "x"), [End::Failed(SendError::Untrusted)]);
+    let history = world.devices[ALICE].engine().trust_history(BOB_JID).unwrap();
+    assert_eq!(history.last().map(|past| past.decision.trust), Some(Trust::Verified));
+}
