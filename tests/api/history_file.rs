@@ -130,6 +130,8 @@ fn c22_a_decision_of_the_user_is_never_overwritten() {
         (Trust::Distrusted, Trust::Verified, (Trust::Verified, Means::Fingerprint)),
         (Trust::Distrusted, Trust::FirstUse, (Trust::Distrusted, Means::OwnDevice)),
         (Trust::FirstUse, Trust::Verified, (Trust::Verified, Means::Fingerprint)),
+        (Trust::FirstUse, Trust::Distrusted, (Trust::Distrusted, Means::Fingerprint)),
+        (Trust::FirstUse, Trust::FirstUse, (Trust::FirstUse, Means::Fingerprint)),
     ] {
         let mut world = three(2);
         set_trust(&mut world, ALICE, BOB_JID, there);
@@ -537,4 +539,15 @@ fn c22_what_is_verified_here_outweighs_what_was_verified_elsewhere() {
     assert_eq!((told(&world, tablet, digest, true), told(&world, tablet, digest, false)), (1, 1));
     world.command(tablet, Command::AcceptKey { jid: BOB_JID, digest });
     assert_eq!(trust_in(&world, tablet, BOB_JID), (Trust::FirstUse, Means::Accepted));
+}
+
+/// It is the only yes that there is for a program that seals by the application's decisions.
+#[test]
+fn c22_a_key_that_the_user_found_good_enough_is_so_on_the_other_device() {
+    let mut world = three(20);
+    give(&mut world, TABLET);
+    assert_eq!(trust_in(&world, TABLET, BOB_JID), (Trust::FirstUse, Means::First));
+    set_trust(&mut world, ALICE, BOB_JID, Trust::FirstUse);
+    give(&mut world, TABLET);
+    assert_eq!(trust_in(&world, TABLET, BOB_JID), (Trust::FirstUse, Means::OwnDevice));
 }
