@@ -456,4 +456,21 @@ mod tests {
             [Event::NewDevice { peer: peer.clone(), device: 9 }, Event::DeviceRetired { peer, device: 8 }];
         assert_eq!(events(&alice, &lists), expected);
     }
+
+    /// Two own devices made a list at once, and neither knows what the other says. The next one says all of it.
+    #[test]
+    fn c12_what_one_of_two_lists_made_at_once_does_not_know_is_not_retired() {
+        let alice = Fixture::new("alice@example.com", 2);
+        let lists = [
+            list(&alice, 1, &[(8, Live), (7, Live)], false),
+            list(&alice, 2, &[(8, Retired), (7, Live), (9, Live)], false),
+            list(&alice, 2, &[(8, Live), (7, Live), (10, Live)], false),
+            list(&alice, 3, &[(8, Retired), (7, Live), (9, Live), (10, Live)], false),
+        ];
+        let told = events(&alice, &lists);
+        let retired = |event: &&Event| matches!(event, Event::DeviceRetired { device, .. } if *device != 8);
+        assert_eq!(told.iter().filter(retired).count(), 0, "{told:?}");
+        let retired = Event::DeviceRetired { peer: alice.jid.clone(), device: 8 };
+        assert!(told.contains(&retired));
+    }
 }
