@@ -11,7 +11,7 @@ use crate::identity::{AccountKey, DeviceCertificate, DeviceList, DeviceRecord, D
 use crate::jid::BareJid;
 use crate::presence::AdvertIn;
 use crate::step::Event;
-use crate::trust::{Decision, Means, Trust};
+use crate::trust::{Decision, Trust};
 use crate::wire::Bytes;
 
 /// Two copies of a device that both run would else start anew without end, each because of the other.

@@ -203,7 +203,9 @@ impl Draft<'_> {
     fn show_run(&mut self, jid: &BareJid, run: &Run) {
         let (peer, device, id) = (jid.clone(), run.device, run.id());
         match run.stage {
-            Stage::Opening | Stage::Requested => self.notify(Event::VerificationStarted { peer, device, run: id }),
+            Stage::Opening | Stage::Requested => {
+                self.notify(Event::VerificationStarted { peer, device, run: id })
+            }
             Stage::Asked => {
                 let question = (run.method == Method::Secret).then(|| Question::new(run.question.clone()));
                 self.notify(Event::VerificationAsked { peer, device, run: id, question });

@@ -505,6 +505,10 @@ fn c21_a_rejected_key_is_distrusted_after_the_contact_was_forgotten() {
     let mut world = talking(20);
     let digest = new_key(&mut world);
     command(&mut world, ALICE, Command::RejectKey { jid: BOB_JID, digest });
+    // Nothing of the key before it is on the server.
+    for node in ["urn:xmpp:e2e:0:devices", "urn:xmpp:e2e:0:device"] {
+        world.server.set_items(BOB_JID, node, Vec::new());
+    }
     forget(&mut world);
     assert_eq!((bob(&world).account_key, bob(&world).decision.trust), (Some(digest), Trust::Distrusted));
 }

@@ -1,8 +1,8 @@
 //! What happened, in words that a person understands.
 
 use xmpp_e2e_client::xmpp_e2e::{
-    BareJid, Coverage, Event, HistoryEnd, Outlook, PublishFault, Reason, ScanOutcome, SendError, Trust, Unreadable,
-    Waiting,
+    BareJid, Coverage, Event, HistoryEnd, Outlook, PublishFault, Reason, ScanOutcome, SendError, Trust,
+    Unreadable, Waiting,
 };
 use xmpp_e2e_sqlite::Error as StoreError;
 

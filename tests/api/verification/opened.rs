@@ -54,9 +54,7 @@ fn c21_who_seal_to_verified_keys_only_can_verify_them() {
 fn c21_who_seal_to_verified_keys_only_can_verify_them_by_a_secret() {
     let mut world = strict(2, TrustPolicy::VerifiedOnly);
     ask(&mut world, BOB, "a house");
-    let question = |event: &Event| {
-        matches!(event, Event::VerificationAsked { question: Some(question), .. } if question.as_str() == QUESTION)
-    };
+    let question = |event: &Event| matches!(event, Event::VerificationAsked { question: Some(question), .. } if question.as_str() == QUESTION);
     assert_eq!(count(&world, ALICE, question), 1);
     answer(&mut world, ALICE, "a house");
     assert_eq!((done(&world, ALICE), done(&world, BOB)), (1, 1));

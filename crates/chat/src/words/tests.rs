@@ -1,5 +1,7 @@
 use super::*;
-use xmpp_e2e_client::xmpp_e2e::{LinkFault, Malformed, Means, Misbehaviour, NotCovered, ScanOutcome, Uncovered};
+use xmpp_e2e_client::xmpp_e2e::{
+    LinkFault, Malformed, Means, Misbehaviour, NotCovered, ScanOutcome, Uncovered,
+};
 
 /// Words that nobody needs to know who wants to talk to somebody.
 const JARGON: [&str; 14] = [
