@@ -191,8 +191,8 @@ pub enum Subscription {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Command<'a> {
-    /// Accepts the changed account key of a contact: the user has looked at it. [`Misuse::Key`] if the contact shows
-    /// another one by now: read [`Engine::contact`] anew.
+    /// Accepts the changed account key of a contact: the user has looked at it. One that another own device has verified
+    /// is verified then. [`Misuse::Key`] if the contact shows another one by now: read [`Engine::contact`] anew.
     AcceptKey {
         /// The contact.
         jid: &'a str,
@@ -271,7 +271,10 @@ pub enum Command<'a> {
         /// The name of the file.
         id: [u8; 16],
     },
-    /// Forgets that the contact encrypts; the user's explicit wish.
+    /// Forgets that the contact encrypts, and its keys; the user's explicit wish. The key that it shows next is taken as
+    /// the first, without [`Event::KeyChanged`](crate::Event::KeyChanged), even if one was verified. What was decided
+    /// stays in [`Engine::trust_history`]: a key that was distrusted or rejected is distrusted when it comes back, and a
+    /// contact once verified counts as such for [`TrustPolicy::FirstUseUntilVerified`].
     Forget {
         /// The contact.
         jid: &'a str,
@@ -300,8 +303,8 @@ pub enum Command<'a> {
         /// What the other device is told it is called: at most 255 bytes without control characters.
         name: &'a str,
     },
-    /// Refuses the changed account key of a contact: it is not the contact's. The key known stays. [`Misuse::Key`] as
-    /// with [`AcceptKey`](Self::AcceptKey).
+    /// Refuses the changed account key of a contact: it is not the contact's. The key known stays. One that another own
+    /// device has verified is in question again if the account shows it, and can still be accepted.
     RejectKey {
         /// The contact.
         jid: &'a str,
@@ -319,8 +322,9 @@ pub enum Command<'a> {
         device: u32,
     },
     /// The user has scanned the code of a contact, or of another device of the own account: its key is verified. If it
-    /// is another key than the one known, that is told; if none is known, it must be the first. A changed key that the
-    /// code shows is accepted. That of the own account says nothing to a device that waits to be [linked](Self::Link).
+    /// is another key than the one known, nothing changes; if none is known, it must be the first. A changed key that the
+    /// code shows is accepted. [`Event::Scanned`](crate::Event::Scanned) tells; of the own account nothing to a device that waits to be
+    /// [linked](Self::Link).
     Scanned(&'a Fingerprint),
     /// Which account keys of a contact are sealed to.
     SetPolicy {

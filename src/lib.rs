@@ -254,7 +254,8 @@ pub use signed::StatementKind;
 pub use stanza::{Hints, Padding, Tree, TreeBuilder, Visitor};
 pub use step::{
     Authentication, Consent, Context, Coverage, Effect, Event, Inbound, InboxId, LinkFault, Need, NotCovered,
-    Outbound, OutboxId, Protection, PublishFault, SendError, Step, Token, Uncovered, Via, Waiting,
+    Outbound, OutboxId, Protection, PublishFault, ScanOutcome, SendError, Step, Token, Uncovered, Via,
+    Waiting,
 };
 pub use trust::{Decision, Means, PastDecision, Trust, TrustPolicy};
 pub use verify::{Question, RunId, SharedSecret, VerificationFault};

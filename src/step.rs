@@ -16,7 +16,7 @@ use crate::stanza::Tree;
 use crate::store::Batch;
 use crate::suite::{Level, SuiteId};
 
-pub use event::{Event, LinkFault, PublishFault};
+pub use event::{Event, LinkFault, PublishFault, ScanOutcome};
 pub(crate) use need::Form;
 pub use need::{Authentication, Consent, Need};
 

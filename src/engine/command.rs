@@ -58,13 +58,16 @@ impl Draft<'_> {
 
     /// The user has looked at the new key, or wants the one before it back: the old one's devices and sessions go.
     pub(super) fn accept_key(&mut self, jid: &BareJid, digest: [u8; 32]) -> Done {
-        let shown = |contact: &Contact| [contact.other_key, contact.former_key].contains(&Some(digest));
-        if !self.contact(jid)?.is_some_and(shown) {
+        let Some(contact) = self.contact(jid)?.filter(|contact| contact.may_accept(&digest)) else {
             return Err(Misuse::Key.into());
-        }
+        };
+        let (trust, means) = match contact.verified_elsewhere(&digest) {
+            Some(decision) => (decision.trust, decision.means),
+            None => (Trust::FirstUse, Means::Accepted),
+        };
         self.end_run(jid, VerificationFault::KeyChanged, false)?;
         self.drop_devices(jid)?;
-        let before = self.replace_decision(jid, Trust::FirstUse, Means::Accepted)?;
+        let before = self.replace_decision(jid, trust, means)?;
         let contact = self.contact_mut(jid)?;
         contact.former_key = contact.account_key.replace(digest);
         contact.other_key = None;
@@ -79,8 +82,7 @@ impl Draft<'_> {
         if first {
             self.notify(Event::Encrypts { peer: jid.clone(), digest });
         }
-        if before.trust != Trust::FirstUse {
-            let (trust, means) = (Trust::FirstUse, Means::Accepted);
+        if before.trust != trust {
             self.notify(Event::TrustChanged { peer: jid.clone(), trust, means });
         }
         self.want_keys(jid)
@@ -93,6 +95,11 @@ impl Draft<'_> {
         }
         let contact = self.contact_mut(jid)?;
         contact.other_key = None;
+        if contact.verified_elsewhere(&digest).is_some() {
+            // One of two devices has been shown a wrong key, and which is not known: if the account shows this one, it is
+            // in question again.
+            return self.flush(jid);
+        }
         contact.former_key = Some(digest);
         let decision = Decision { trust: Trust::Distrusted, means: Means::User, at: self.now };
         self.remember_decision(jid, PastDecision { key: digest, decision })?;
@@ -116,11 +123,15 @@ impl Draft<'_> {
             return Err(Misuse::Jid.into());
         }
         if let Some(contact) = self.contact(jid)? {
-            let (friend, policy) = (contact.friend, contact.policy);
+            let (friend, policy, once_verified) = (contact.friend, contact.policy, contact.once_verified);
+            let decided = contact.account_key.map(|key| PastDecision { key, decision: contact.trust });
             self.end_run(jid, VerificationFault::KeyChanged, false)?;
             self.drop_devices(jid)?;
-            self.state.past_decisions.remove(jid);
-            self.state.contacts.put(jid.clone(), Contact { friend, policy, ..Contact::default() });
+            if let Some(past) = decided {
+                self.remember_decision(jid, past)?;
+            }
+            let contact = Contact { friend, policy, once_verified, ..Contact::default() };
+            self.state.contacts.put(jid.clone(), contact);
         }
         Ok(())
     }

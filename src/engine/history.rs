@@ -301,9 +301,8 @@ impl Draft<'_> {
     /// Takes over a decision of another own device. What the user has decided here stays.
     fn import(&mut self, one: &TrustOf) -> Done {
         let TrustOf { jid, key, decision } = one;
-        let decided = matches!(decision.trust, Trust::Verified | Trust::Distrusted);
         let room = self.state.contacts.contains(jid) || self.state.contacts.len() < MAX_CONTACTS;
-        if !decided || !room || self.own()?.jid == *jid {
+        if !is_decided(decision) || !room || self.own()?.jid == *jid {
             return Ok(());
         }
         let contact = self.contact_mut(jid)?;
@@ -311,19 +310,22 @@ impl Draft<'_> {
         match contact.account_key {
             None => {
                 let decision = Decision { means: Means::OwnDevice, ..*decision };
-                contact.expected.get_or_insert((*key, decision));
+                if contact.expected.is_none_or(|(_, known)| known.trust == Trust::FirstUse) {
+                    contact.expected = Some((*key, decision));
+                }
             }
             Some(known) if known == *key => {
-                if undecided {
+                // That a key is good enough says nothing of one that is decided about.
+                if undecided && (decision.trust != Trust::FirstUse || contact.trust.means == Means::First) {
                     self.decide_trust(jid, key, decision.trust, Means::OwnDevice)?;
                 }
             }
             // One of the two keys is not the contact's, or was before it had this one.
             Some(_) => {
-                let news = contact.other_key.is_none() && contact.former_key != Some(*key);
-                if undecided && news && decision.trust == Trust::Verified {
-                    contact.other_key = Some(*key);
-                    self.notify(Event::KeyChanged { peer: jid.clone(), digest: *key });
+                let told = contact.verified_elsewhere(key).is_some() || contact.former_key == Some(*key);
+                if undecided && !told && decision.trust == Trust::Verified {
+                    contact.expected = Some((*key, Decision { means: Means::OwnDevice, ..*decision }));
+                    self.key_changed(jid, *key)?;
                 }
             }
         }
@@ -407,6 +409,15 @@ fn lives(state: &State, own: &BareJid, now: Timestamp, device: u32) -> Result<bo
     Ok(listed && known.is_some_and(|known| !known.retired && known.is_good(now)))
 }
 
+/// Whether this is the user's decision, and not only that the key was the first.
+fn is_decided(decision: &Decision) -> bool {
+    match decision.trust {
+        Trust::Verified | Trust::Distrusted => true,
+        Trust::FirstUse => decision.means != Means::First,
+        Trust::Unknown => false,
+    }
+}
+
 /// What is decided about the keys that contacts have now, or must have.
 fn decisions(state: &State) -> Result<Decisions, Error> {
     let own = state.own.get(&())?.map(|own| own.jid.clone());
@@ -416,9 +427,7 @@ fn decisions(state: &State) -> Result<Decisions, Error> {
             continue;
         };
         let present = contact.account_key.map(|key| (key, contact.trust)).or(contact.expected);
-        if let Some((key, decision)) = present
-            && matches!(decision.trust, Trust::Verified | Trust::Distrusted)
-        {
+        if let Some((key, decision)) = present.filter(|(_, decision)| is_decided(decision)) {
             all.push(TrustOf { jid, key, decision });
         }
     }

@@ -11,7 +11,7 @@ use crate::identity::{AccountKey, DeviceCertificate, DeviceList, DeviceRecord, D
 use crate::jid::BareJid;
 use crate::presence::AdvertIn;
 use crate::step::Event;
-use crate::trust::{Decision, Means, Trust};
+use crate::trust::{Decision, Trust};
 use crate::wire::Bytes;
 
 /// Two copies of a device that both run would else start anew without end, each because of the other.
@@ -208,7 +208,7 @@ impl Draft<'_> {
                     Some((_, decision)) => {
                         self.decide_trust(jid, &digest, decision.trust, decision.means)?;
                     }
-                    None => _ = self.replace_decision(jid, Trust::FirstUse, Means::First)?,
+                    None => self.first_seen(jid, &digest)?,
                 }
                 Ok(true)
             }
@@ -216,9 +216,11 @@ impl Draft<'_> {
     }
 
     /// The account shows another key than it must.
-    fn key_changed(&mut self, jid: &BareJid, digest: Digest) -> Done {
-        self.contact_mut(jid)?.other_key = Some(digest);
-        self.notify(Event::KeyChanged { peer: jid.clone(), digest });
+    pub(super) fn key_changed(&mut self, jid: &BareJid, digest: Digest) -> Done {
+        let contact = self.contact_mut(jid)?;
+        contact.other_key = Some(digest);
+        let verified_elsewhere = contact.verified_elsewhere(&digest).is_some();
+        self.notify(Event::KeyChanged { peer: jid.clone(), digest, verified_elsewhere });
         self.tell_reuse(jid, &digest)
     }
 
@@ -465,5 +467,22 @@ mod tests {
         let expected =
             [Event::NewDevice { peer: peer.clone(), device: 9 }, Event::DeviceRetired { peer, device: 8 }];
         assert_eq!(events(&alice, &lists), expected);
+    }
+
+    /// Two own devices made a list at once, and neither knows what the other says. The next one says all of it.
+    #[test]
+    fn c12_what_one_of_two_lists_made_at_once_does_not_know_is_not_retired() {
+        let alice = Fixture::new("alice@example.com", 2);
+        let lists = [
+            list(&alice, 1, &[(8, Live), (7, Live)], false),
+            list(&alice, 2, &[(8, Retired), (7, Live), (9, Live)], false),
+            list(&alice, 2, &[(8, Live), (7, Live), (10, Live)], false),
+            list(&alice, 3, &[(8, Retired), (7, Live), (9, Live), (10, Live)], false),
+        ];
+        let told = events(&alice, &lists);
+        let retired = |event: &&Event| matches!(event, Event::DeviceRetired { device, .. } if *device != 8);
+        assert_eq!(told.iter().filter(retired).count(), 0, "{told:?}");
+        let retired = Event::DeviceRetired { peer: alice.jid.clone(), device: 8 };
+        assert!(told.contains(&retired));
     }
 }

@@ -9,7 +9,7 @@ use crate::identity::{DeviceCertificate, DeviceList};
 use crate::jid::BareJid;
 use crate::secret::Secret;
 use crate::step::{Authentication, Form, Need, SendError, Token};
-use crate::trust::{Decision, PastDecision, TrustPolicy};
+use crate::trust::{Decision, PastDecision, Trust, TrustPolicy};
 
 /// What would happen to a message to an account now: the padlock before sending.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -43,6 +43,9 @@ pub struct Contact {
     pub policy: Option<TrustPolicy>,
     /// The digest of another key that it has shown since, and that nobody has accepted.
     pub changed_key: Option<[u8; 32]>,
+    /// The digest of a key that has been verified and that it has not shown: its code was scanned, or another own device
+    /// has verified it. With no key known the first must be this one; else it is in question which is the contact's.
+    pub expected: Option<[u8; 32]>,
     /// Whether it is known to encrypt.
     pub encrypts: bool,
     /// Whether it has left the protocol, by its own signed word.
@@ -207,6 +210,7 @@ impl Engine {
         let jid = BareJid::parse(jid).map_err(|_| Misuse::Jid)?;
         let Some(contact) = self.state.contacts.get(&jid)? else { return Ok(None) };
         let ContactRecord { account_key, trust, policy, other_key, left, .. } = contact;
+        let expected = contact.expected.filter(|(_, decision)| decision.trust == Trust::Verified);
         let range = (jid.clone(), 0)..=(jid.clone(), u32::MAX);
         Ok(Some(Contact {
             jid,
@@ -214,6 +218,7 @@ impl Engine {
             decision: *trust,
             policy: *policy,
             changed_key: *other_key,
+            expected: expected.map(|(key, _)| key),
             encrypts: contact.encrypts(),
             left: *left,
             devices: self.state.devices.keys(range).into_iter().map(|(_, device)| device).collect(),

@@ -303,7 +303,8 @@ pub(crate) struct Contact {
     pub(crate) account_key: Option<Digest>,
     /// What is decided about it.
     pub(crate) trust: Decision,
-    /// Before it has shown a key: which it must be, and what is decided about that.
+    /// Before it has shown a key: which it must be, and what is decided about that. After that: which another own
+    /// device has verified, while this one knows another.
     pub(crate) expected: Option<(Digest, Decision)>,
     /// Whether a key of it has ever been verified.
     #[tls_codec(with = "crate::wire::flag")]
@@ -366,6 +367,18 @@ impl Contact {
     /// Whether nothing at all goes to it.
     pub(crate) fn is_distrusted(&self) -> bool {
         self.trust.trust == Trust::Distrusted
+    }
+
+    /// What another own device has decided about `key`, if it has verified it and this device knows another.
+    pub(crate) fn verified_elsewhere(&self, key: &Digest) -> Option<Decision> {
+        let (expected, decision) = self.expected?;
+        let other = self.account_key.is_some_and(|known| known != *key);
+        (other && expected == *key && decision.trust == Trust::Verified).then_some(decision)
+    }
+
+    /// Whether `key` is one that the user may accept in the place of the one known.
+    pub(crate) fn may_accept(&self, key: &Digest) -> bool {
+        [self.other_key, self.former_key].contains(&Some(*key)) || self.verified_elsewhere(key).is_some()
     }
 
     /// Whether its key is sealed to; `policy` is that for all.

@@ -159,7 +159,9 @@ impl Draft<'_> {
         if let Some(known) = self.state.devices.get_mut(&(jid.clone(), device))? {
             known.live = Some(key.2);
         }
-        if self.own()?.left || !self.is_trusted_friend(jid)? || self.check_trust(jid)?.is_err() {
+        let in_question = self.contact(jid)?.is_some_and(|contact| contact.other_key.is_some());
+        let trusted = self.is_trusted_friend(jid)? && self.check_trust(jid)?.is_ok() && !in_question;
+        if self.own()?.left || !trusted {
             return Ok(());
         }
         let session = self.state.sessions.get(key)?.map(Session::suite_id);

@@ -211,6 +211,7 @@ impl Draft<'_> {
 
     /// Lets go what waits for `to`, in order, as far as it can go.
     pub(super) fn flush(&mut self, to: &BareJid) -> Done {
+        self.ask_run(to)?;
         for key in self.state.waiting.all_keys() {
             let Some(waiting) = self.state.waiting.get(&key)?.cloned() else { continue };
             // What goes to a peer goes to one's own devices too.
@@ -257,7 +258,7 @@ impl Draft<'_> {
     }
 
     pub(super) fn flush_all(&mut self) -> Done {
-        let mut seen: Vec<BareJid> = Vec::new();
+        let mut seen = self.state.verifications.all_keys();
         for key in self.state.waiting.all_keys() {
             let Some(waiting) = self.state.waiting.get(&key)? else { continue };
             if !seen.contains(&waiting.to) {

@@ -6,7 +6,7 @@ use crate::error::{Error, Misuse};
 use crate::fingerprint::Fingerprint;
 use crate::identity::Digest;
 use crate::jid::BareJid;
-use crate::step::{Event, SendError};
+use crate::step::{Event, ScanOutcome, SendError};
 use crate::trust::{Decision, Means, PastDecision, Trust, TrustPolicy};
 
 /// Past decisions kept for a contact: a key every few months, and each decided about twice.
@@ -53,7 +53,11 @@ impl Draft<'_> {
     ) -> Result<Decision, Error> {
         let decision = Decision { trust, means, at: self.now };
         let contact = self.contact_mut(jid)?;
-        contact.once_verified |= trust == Trust::Verified;
+        if trust == Trust::Verified {
+            contact.once_verified = true;
+            // What another device has verified does not count against it.
+            contact.expected = None;
+        }
         let before = core::mem::replace(&mut contact.trust, decision);
         if let Some(key) = contact.account_key
             && before.trust != Trust::Unknown
@@ -63,29 +67,55 @@ impl Draft<'_> {
         Ok(before)
     }
 
+    /// A key comes in as the first of `jid`, perhaps again after it was forgotten. One that the user would not have stays
+    /// so; else nothing is decided.
+    pub(super) fn first_seen(&mut self, jid: &BareJid, key: &Digest) -> Done {
+        let history = self.state.past_decisions.get(jid)?;
+        let last = history.and_then(|history| history.past.iter().rev().find(|past| past.key == *key));
+        match last.map(|past| past.decision).filter(|before| before.trust == Trust::Distrusted) {
+            Some(before) => self.decide_trust(jid, key, before.trust, before.means),
+            None => self.replace_decision(jid, Trust::FirstUse, Means::First).map(drop),
+        }
+    }
+
     /// The user has scanned a code, which shows the account key of somebody.
     pub(super) fn scanned(&mut self, code: &Fingerprint) -> Done {
-        let (jid, key) = (code.jid().clone(), code.key());
-        if self.own()?.jid == jid {
+        let (peer, key) = (code.jid().clone(), code.key());
+        if self.own()?.jid == peer && self.own_account()?.is_none() {
             // Before this device is linked it has no key that the code could be of, or not.
-            if self.own_account()?.is_some_and(|own| own.digest() != key) {
-                self.notify(Event::CodeMismatch { peer: jid });
-            }
             return Ok(());
         }
-        let contact = self.contact(&jid)?;
-        let known = contact.and_then(|contact| contact.account_key);
-        let changed = contact.and_then(|contact| contact.other_key) == Some(key);
-        match known {
-            Some(known) if known == key => {}
-            _ if changed => self.accept_key(&jid, key)?,
-            Some(_) => {
-                self.notify(Event::CodeMismatch { peer: jid });
-                return Ok(());
-            }
-            None => return self.expect_key(&jid, key),
+        let outcome = self.scan(&peer, key)?;
+        self.notify(Event::Scanned { peer, outcome });
+        Ok(())
+    }
+
+    fn scan(&mut self, jid: &BareJid, key: Digest) -> Result<ScanOutcome, Error> {
+        if self.own()?.jid == *jid {
+            let same = Some(key) == self.own_account()?.map(|own| own.digest());
+            return Ok(if same { ScanOutcome::Own } else { ScanOutcome::Mismatch });
         }
-        self.decide_trust(&jid, &key, Trust::Verified, Means::Code)
+        let contact = self.contact(jid)?;
+        let known = contact.and_then(|contact| contact.account_key);
+        let changed = contact.is_some_and(|contact| {
+            contact.other_key == Some(key) || contact.verified_elsewhere(&key).is_some()
+        });
+        let mut outcome = ScanOutcome::Verified;
+        match known {
+            Some(known) if known == key => {
+                if contact.is_some_and(|contact| contact.trust.trust == Trust::Verified) {
+                    outcome = ScanOutcome::Known;
+                }
+            }
+            _ if changed => self.accept_key(jid, key)?,
+            Some(_) => return Ok(ScanOutcome::Mismatch),
+            None => {
+                self.expect_key(jid, key)?;
+                return Ok(ScanOutcome::Expected);
+            }
+        }
+        self.decide_trust(jid, &key, Trust::Verified, Means::Code)?;
+        Ok(outcome)
     }
 
     /// Keeps in mind the key that an account must show first.

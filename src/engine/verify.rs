@@ -46,7 +46,7 @@ impl Run {
             device,
             ours,
             method,
-            stage: if ours { Stage::Requested } else { Stage::Asked },
+            stage: if ours { Stage::Opening } else { Stage::Asked },
             expires: crate::env::Timestamp::default(),
             account,
             session: None,
@@ -181,7 +181,11 @@ impl Draft<'_> {
         let Some(run) = self.run_with(jid)? else { return Ok(()) };
         self.verification_mut(jid)?.run = None;
         self.notify(Event::VerificationFailed { peer: jid.clone(), run: run.id(), why });
-        let knows = run.ours || run.session.is_some() || self.is_friend(jid)?;
+        let knows = if run.ours {
+            run.stage != Stage::Opening
+        } else {
+            run.session.is_some() || self.is_friend(jid)?
+        };
         if let Some(key) = self.live_session(jid, run.device)?.filter(|_| tell && knows) {
             self.say_in_run(&key, run.id(), Step::Abort(why.code()))?;
         }
@@ -199,7 +203,9 @@ impl Draft<'_> {
     fn show_run(&mut self, jid: &BareJid, run: &Run) {
         let (peer, device, id) = (jid.clone(), run.device, run.id());
         match run.stage {
-            Stage::Requested => self.notify(Event::VerificationStarted { peer, device, run: id }),
+            Stage::Opening | Stage::Requested => {
+                self.notify(Event::VerificationStarted { peer, device, run: id })
+            }
             Stage::Asked => {
                 let question = (run.method == Method::Secret).then(|| Question::new(run.question.clone()));
                 self.notify(Event::VerificationAsked { peer, device, run: id, question });

@@ -42,11 +42,6 @@ pub enum Event {
     /// is a copy of this device that runs too, or this state was put back from a backup without
     /// [`Command::Restored`](crate::Command::Restored). The engine goes on as if that had been said.
     Cloned,
-    /// The code that the user has scanned is not of the key known. Either the key or the code is somebody else's.
-    CodeMismatch {
-        /// The account.
-        peer: BareJid,
-    },
     /// A device of a known account, or of the own one, is one no more: the account's list says so.
     DeviceRetired {
         /// The account.
@@ -88,12 +83,16 @@ pub enum Event {
     /// Another device of the own account has sealed a file of history for this one. `Engine::open_history` reads it once
     /// the application has it.
     HistoryOffered(HistoryOffer),
-    /// The account now shows another account key. Nothing is sent to it until the user accepts.
+    /// There is another account key of the account than the one known: the account shows it now, or another own device
+    /// has verified it. Nothing is sent until the user accepts or rejects it.
     KeyChanged {
         /// The account.
         peer: BareJid,
         /// The digest of the new key.
         digest: [u8; 32],
+        /// Whether another device of the own account has verified this key: then it is the one known until now that may
+        /// be somebody else's. Once accepted it is verified here too.
+        verified_elsewhere: bool,
     },
     /// This account key is already known under another JID.
     KeyReused {
@@ -199,6 +198,13 @@ pub enum Event {
         /// The account.
         peer: BareJid,
     },
+    /// The user has scanned a code: this has come of it.
+    Scanned {
+        /// The account whose code it is.
+        peer: BareJid,
+        /// What.
+        outcome: ScanOutcome,
+    },
     /// The suites of a device shrank within one record sequence.
     SuitesShrank {
         /// The account.
@@ -289,6 +295,22 @@ pub enum Event {
         /// The string.
         string: ShortString,
     },
+}
+
+/// What has come of a code that was scanned.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum ScanOutcome {
+    /// No key of the account is known yet. The first that it shows must be this one, and is verified then.
+    Expected,
+    /// It is of the key known, which was verified already.
+    Known,
+    /// It is of another key than the one known, and nothing has changed: either the key or the code is somebody else's.
+    Mismatch,
+    /// It is of the own account, and right.
+    Own,
+    /// Its key is verified now: the one known, or the changed one, which is accepted.
+    Verified,
 }
 
 /// Why linking has come to nothing.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use xmpp_e2e::{Command, Means, ResendMemory, Trust, Unreadable};
+use xmpp_e2e::{Command, Means, ResendMemory, Trust, TrustPolicy, Unreadable};
 use xmpp_e2e_testkit::device::Job;
 use xmpp_e2e_testkit::link::Odds;
 use xmpp_e2e_testkit::wire::{Catch, bytes_in, damages, is_protected, with_bytes};
@@ -404,4 +404,73 @@ fn c23_nothing_is_kept_of_whom_the_user_forgets_or_leaves() {
     let mut world = talking(14);
     world.advance(Duration::from_secs(8 * DAY));
     assert_eq!(kept(&world), 0, "after a week");
+}
+
+#[test]
+fn c21_nothing_is_sent_again_to_a_key_that_is_not_sealed_to_any_more() {
+    for (policy, expected) in [(TrustPolicy::FirstUse, 3), (TrustPolicy::VerifiedOnly, 0)] {
+        let mut world = behind(15);
+        world.say(ALICE, BOB_JID, "one");
+        world.run();
+        assert_eq!(bodies(&world, BOB), Vec::<&str>::new());
+        world.command(ALICE, Command::SetPolicy { jid: BOB_JID, policy: Some(policy) });
+        world.advance(minute());
+        assert_eq!((asked(&world, BOB), bodies(&world, BOB).len()), (1, expected), "{}", world.dump());
+        assert_eq!(resent(&world, ALICE), expected);
+    }
+}
+
+/// Which of two keys is Bob's is not known: neither gets anything.
+#[test]
+fn c21_nothing_is_sent_again_while_another_key_is_in_question() {
+    let mut world = behind(16);
+    world.say(ALICE, BOB_JID, "one");
+    world.run();
+    assert_eq!(bodies(&world, BOB), Vec::<&str>::new());
+    let evil = Device::first("bob@example.org/evil", &mut world.rng);
+    world.devices.push(evil);
+    world.connect(TABLET);
+    world.run();
+    assert_eq!(count(&world, ALICE, |event| matches!(event, Event::KeyChanged { .. })), 1);
+    world.advance(minute());
+    assert_eq!(asked(&world, BOB), 1, "{}", world.dump());
+    assert_eq!((resent(&world, ALICE), bodies(&world, BOB)), (0, vec![]));
+}
+
+/// A request makes the session live that it came in, for in that one the two understand each other. Not one that a server
+/// has held back until they had gone on in another.
+#[test]
+fn c23_a_request_that_was_held_back_does_not_bring_an_old_session_back() {
+    let mut world = behind(17);
+    world.say(ALICE, BOB_JID, "one");
+    world.run();
+    let catch = xmpp_e2e_testkit::wire::Catch::new(
+        &mut world.server,
+        "alice@example.com/phone",
+        xmpp_e2e_testkit::wire::is_protected,
+    );
+    world.advance(minute());
+    world.server.tamper = None;
+    let held = catch.all();
+    assert_eq!(asked(&world, BOB), 1);
+    assert!(!held.is_empty());
+    // Each is understood by the other again, in a new session.
+    world.command(BOB, Command::Restored);
+    world.run();
+    for (from, to) in [(BOB, ALICE_JID), (ALICE, BOB_JID)] {
+        world.say(from, to, "in another session");
+        world.run();
+    }
+    let live = |world: &World| {
+        let device = world.devices[BOB].engine().device();
+        let exported = world.devices[ALICE].engine().export(BOB_JID, device, "live", &[], 32);
+        exported.unwrap().unwrap().expose().to_vec()
+    };
+    let before = live(&world);
+    for stanza in held {
+        world.server.inject("alice@example.com/phone", stanza);
+        world.run();
+    }
+    assert_eq!(rejected(&world, ALICE), []);
+    assert!(live(&world) == before);
 }

@@ -1,8 +1,8 @@
 //! What is decided about keys, and what that allows.
 
 use xmpp_e2e::{
-    Authentication, BareJid, Command, Contact, Error, Fingerprint, Means, Misuse, Outlook, SendError,
-    Subscription, Trust, TrustPolicy,
+    Authentication, BareJid, Command, Contact, Error, Fingerprint, Means, Misuse, Outlook, ScanOutcome,
+    SendError, Subscription, Trust, TrustPolicy,
 };
 use xmpp_e2e_testkit::device::{End, Job};
 
@@ -299,6 +299,16 @@ fn scan(world: &mut World, code: Fingerprint) {
     command(world, ALICE, Command::Scanned(Box::leak(Box::new(code))));
 }
 
+/// What came of the codes that Alice has scanned, and of whom they were.
+fn outcomes(world: &World) -> Vec<(&str, ScanOutcome)> {
+    let events = world.devices[ALICE].record.events.iter();
+    let outcomes = events.filter_map(|event| match event {
+        Event::Scanned { peer, outcome } => Some((peer.as_str(), *outcome)),
+        _ => None,
+    });
+    outcomes.collect()
+}
+
 #[test]
 fn c12_a_scanned_code_verifies_the_key_that_is_known() {
     let mut world = talking(10);
@@ -309,10 +319,13 @@ fn c12_a_scanned_code_verifies_the_key_that_is_known() {
     assert_eq!((bob(&world).decision.trust, bob(&world).decision.means), (Trust::Verified, Means::Code));
     let told = |event: &Event| matches!(event, Event::TrustChanged { trust: Trust::Verified, .. });
     assert_eq!(count(&world, ALICE, told), 1);
-    // That of another device of one's own says nothing new.
-    let own = code(&world, ALICE);
-    scan(&mut world, own);
-    assert_eq!(count(&world, ALICE, |event| matches!(event, Event::CodeMismatch { .. })), 0);
+    // That of another device of one's own says nothing new, nor does the same again.
+    for device in [ALICE, BOB] {
+        let shown = code(&world, device);
+        scan(&mut world, shown);
+    }
+    let own = (ALICE_JID, ScanOutcome::Own);
+    assert_eq!(outcomes(&world), [(BOB_JID, ScanOutcome::Verified), own, (BOB_JID, ScanOutcome::Known)]);
 }
 
 #[test]
@@ -321,8 +334,8 @@ fn c12_a_code_of_another_key_is_an_alarm_and_changes_nothing() {
     let before = bob(&world);
     for (n, jid) in [BOB_JID, ALICE_JID].into_iter().enumerate() {
         scan(&mut world, Fingerprint::new(BareJid::parse(jid).unwrap(), [1; 32]));
-        let told = |event: &Event| matches!(event, Event::CodeMismatch { peer } if peer.as_str() == jid);
-        assert_eq!((count(&world, ALICE, told), bob(&world) == before), (1, true), "{n}");
+        assert_eq!(outcomes(&world).get(n..), Some(&[(jid, ScanOutcome::Mismatch)][..]));
+        assert!(bob(&world) == before);
     }
     assert!(matches!(say(&mut world, "x")[..], [End::Sent(_)]));
 }
@@ -339,6 +352,7 @@ fn c12_a_code_that_shows_the_changed_key_accepts_and_verifies_it() {
     let contact = bob(&world);
     assert_eq!((contact.account_key, contact.changed_key), (Some(digest), None));
     assert_eq!((contact.decision.trust, contact.decision.means), (Trust::Verified, Means::Code));
+    assert_eq!(outcomes(&world), [(BOB_JID, ScanOutcome::Verified)]);
     assert!(matches!(say(&mut world, "x")[..], [End::Sent(_)]));
     assert_eq!(bodies(&world, BOB), ["x"]);
 }
@@ -363,6 +377,8 @@ fn scanned_first(seed: u64, code_of: Option<[u8; 32]>) -> World {
 fn c12_a_code_scanned_before_the_first_key_verifies_it_when_it_comes() {
     let mut world = scanned_first(13, None);
     assert_eq!(outlook(&world), Outlook::EncryptedLater);
+    assert_eq!(outcomes(&world), [(BOB_JID, ScanOutcome::Expected)]);
+    assert_eq!((bob(&world).account_key, bob(&world).expected), (None, Some(code(&world, BOB).key())));
     // The first message does not go out in clear, although Bob has not shown that he encrypts.
     let token = world.say(ALICE, BOB_JID, "wait for me");
     world.run();
@@ -372,6 +388,7 @@ fn c12_a_code_scanned_before_the_first_key_verifies_it_when_it_comes() {
     world.connect(BOB);
     world.run();
     assert_eq!((bob(&world).decision.trust, bob(&world).decision.means), (Trust::Verified, Means::Code));
+    assert_eq!(bob(&world).expected, None);
     assert_eq!(count(&world, ALICE, |event| matches!(event, Event::KeyChanged { .. })), 0);
     world.advance(std::time::Duration::from_hours(2));
     assert!(!matches!(ends(&world, ALICE, token)[..], [End::Pass]));
@@ -458,4 +475,52 @@ fn c12_a_new_device_of_the_own_account_is_told_once() {
         count(&world, device, which)
     };
     assert_eq!((told(ALICE), told(tablet)), (1, 0));
+}
+
+/// Alice forgets Bob, who shows his key again.
+fn forget(world: &mut World) {
+    command(world, ALICE, Command::Forget { jid: BOB_JID });
+    assert_eq!((bob(world).account_key, bob(world).decision.trust), (None, Trust::Unknown));
+    world.disconnect(BOB);
+    world.connect(BOB);
+    world.run();
+}
+
+#[test]
+fn c21_a_distrusted_key_that_was_forgotten_comes_back_distrusted() {
+    let mut world = talking(19);
+    decide(&mut world, Trust::Distrusted, Means::User);
+    let key = bob(&world).account_key;
+    forget(&mut world);
+    assert_eq!((bob(&world).account_key, bob(&world).decision.trust), (key, Trust::Distrusted));
+    assert_eq!(say(&mut world, "x"), [End::Failed(SendError::Distrusted)]);
+    // Until the user thinks better of it.
+    decide(&mut world, Trust::FirstUse, Means::User);
+    forget(&mut world);
+    assert_eq!((bob(&world).decision.trust, bob(&world).decision.means), (Trust::FirstUse, Means::First));
+}
+
+#[test]
+fn c21_a_rejected_key_is_distrusted_after_the_contact_was_forgotten() {
+    let mut world = talking(20);
+    let digest = new_key(&mut world);
+    command(&mut world, ALICE, Command::RejectKey { jid: BOB_JID, digest });
+    // Nothing of the key before it is on the server.
+    for node in ["urn:xmpp:e2e:0:devices", "urn:xmpp:e2e:0:device"] {
+        world.server.set_items(BOB_JID, node, Vec::new());
+    }
+    forget(&mut world);
+    assert_eq!((bob(&world).account_key, bob(&world).decision.trust), (Some(digest), Trust::Distrusted));
+}
+
+#[test]
+fn c21_a_verified_contact_that_was_forgotten_counts_as_once_verified() {
+    let mut world = talking(21);
+    policy(&mut world, TrustPolicy::FirstUseUntilVerified);
+    decide(&mut world, Trust::Verified, Means::Fingerprint);
+    forget(&mut world);
+    assert_eq!(bob(&world).decision.trust, Trust::FirstUse);
+    assert_eq!(say(&mut world, "x"), [End::Failed(SendError::Untrusted)]);
+    let history = world.devices[ALICE].engine().trust_history(BOB_JID).unwrap();
+    assert_eq!(history.last().map(|past| past.decision.trust), Some(Trust::Verified));
 }

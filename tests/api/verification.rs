@@ -1,5 +1,6 @@
 //! Comparing account keys: by short string, and by a secret.
 
+mod opened;
 mod refused;
 
 use std::time::Duration;

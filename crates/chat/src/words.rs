@@ -3,8 +3,8 @@
 mod keys;
 
 use xmpp_e2e_client::xmpp_e2e::{
-    BareJid, Coverage, Event, Fingerprint, HistoryEnd, Outlook, PublishFault, Reason, SendError, Trust,
-    Unreadable, Waiting,
+    BareJid, Coverage, Event, Fingerprint, HistoryEnd, Outlook, PublishFault, Reason, ScanOutcome, SendError,
+    Trust, Unreadable, Waiting,
 };
 use xmpp_e2e_sqlite::Error as StoreError;
 
@@ -52,12 +52,6 @@ pub fn security(event: &Event) -> Said {
             "sign-missing",
             Some(peer),
             "A program of {} that encrypts came online without its sign that it does. The server may have taken it out. Messages stay encrypted.",
-        ),
-        Event::CodeMismatch { peer } => say(
-            Warning,
-            "wrong-code",
-            Some(peer),
-            "The code is not of the key that {} has here. Either the code or the key is somebody else's. Send nothing that matters before you know which.",
         ),
         Event::DeviceRetired { peer, device } => say(
             Info,
@@ -121,7 +115,29 @@ pub fn security(event: &Event) -> Said {
                 "Device {device} of {{}} goes on from an older state, as after a backup was put back, or as a copy would. Ask {{}} whether that was so."
             ),
         ),
-        Event::KeyChanged { peer, digest } => say(
+        Event::Scanned { peer, outcome: ScanOutcome::Mismatch } => say(
+            Warning,
+            "wrong-code",
+            Some(peer),
+            "The code is not of the key that {} has here. Either the code or the key is somebody else's. Send nothing that matters before you know which.",
+        ),
+        Event::Scanned { peer, outcome: ScanOutcome::Expected } => say(
+            Info,
+            "code-kept",
+            Some(peer),
+            "{} has shown no key here yet. The first one must be that of the code.",
+        ),
+        Event::Scanned { peer, .. } => say(Info, "right-code", Some(peer), "The code is of the key of {}."),
+        Event::KeyChanged { peer, digest, verified_elsewhere: true } => say(
+            Warning,
+            "key-differs",
+            Some(peer),
+            &format!(
+                "Another device of yours has verified another key of {{}} than the one known here, which may be that of somebody in between. Nothing is sent to {{}} before you decide. The fingerprint that was verified is: {}. Then /accept-key {{}} or /reject-key {{}}.",
+                fingerprint(peer, digest)
+            ),
+        ),
+        Event::KeyChanged { peer, digest, .. } => say(
             Warning,
             "key-changed",
             Some(peer),

@@ -383,7 +383,7 @@ impl World {
                 }
             }
             Effect::Notify(Event::ClearText { consent, .. }) => device.consents.push(consent),
-            Effect::Notify(Event::KeyChanged { peer, digest }) => {
+            Effect::Notify(Event::KeyChanged { peer, digest, .. }) => {
                 device.changed = Some((peer.as_str().to_owned(), digest));
             }
             _ => {}

@@ -78,6 +78,8 @@ pub(crate) enum Stage {
     Shown = 5,
     /// It has answered with a secret.
     Answered = 6,
+    /// This device will ask once there is a session.
+    Opening = 7,
 }
 
 /// A comparison under way.

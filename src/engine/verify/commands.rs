@@ -3,6 +3,7 @@
 use super::{MAX_RUNS, SEED_LEN, value};
 use crate::engine::draft::{Done, Draft};
 use crate::engine::records::{Run, SessionKey, Stage};
+use crate::engine::send::Found;
 use crate::error::{Error, Misuse};
 use crate::jid::BareJid;
 use crate::secret::Secret;
@@ -32,8 +33,8 @@ impl Draft<'_> {
             Some((_, secret)) => Some(verify::prepare(id, secret).map_err(|_| Misuse::Text)?),
             None => None,
         };
-        let key = match self.run_target(jid, device)? {
-            Ok(key) => key,
+        let device = match self.run_target(jid, device)? {
+            Ok(device) => device,
             Err(why) => {
                 self.notify(Event::VerificationFailed { peer: jid.clone(), run: id, why });
                 return Ok(());
@@ -41,16 +42,41 @@ impl Draft<'_> {
         };
         let account = self.contact(jid)?.and_then(|contact| contact.account_key).ok_or(Misuse::Record)?;
         let method = if secret.is_some() { Method::Secret } else { Method::ShortString };
-        let mut run = Run::new(id, key.1, method, account, true);
-        let mut step = Step::Request;
+        let mut run = Run::new(id, device, method, account, true);
         if let (Some((question, _)), Some(phrase)) = (secret, phrase) {
             run.seed = Secret::random(SEED_LEN, self.rng);
             run.phrase = phrase;
-            let Some(element) = self.run_element(jid, &run)? else { return Err(Misuse::Record.into()) };
-            step = Step::Question(question.as_bytes().into(), element);
+            question.clone_into(&mut run.question);
         }
         self.show_run(jid, &run);
         self.begin_run(jid, run)?;
+        self.ask_run(jid)
+    }
+
+    /// Asks the contact's device for the run that waits for a session with it, once there is one. The policy says what
+    /// of the application is sealed; this is how its user comes to trust the key.
+    pub(in crate::engine) fn ask_run(&mut self, jid: &BareJid) -> Done {
+        let Some(mut run) = self.run_with(jid)?.filter(|run| run.stage == Stage::Opening) else {
+            return Ok(());
+        };
+        if !self.run_is_current(jid, &run)? {
+            return self.end_run(jid, VerificationFault::KeyChanged, false);
+        }
+        let session = match self.target(jid, run.device, false, self.config.least, true)? {
+            Found::Target(target) => target.session.id(),
+            Found::Wait(_) => return Ok(()),
+            Found::Missing(_) => return self.end_run(jid, VerificationFault::NoSession, false),
+        };
+        let step = match run.method {
+            Method::ShortString => Step::Request,
+            Method::Secret => {
+                let element = self.run_element(jid, &run)?.ok_or(Misuse::Record)?;
+                Step::Question(core::mem::take(&mut run.question).as_bytes().into(), element)
+            }
+        };
+        run.stage = Stage::Requested;
+        let (id, key) = (run.id(), (jid.clone(), run.device, session));
+        self.keep_run(jid, run)?;
         self.say_in_run(&key, id, step)
     }
 
@@ -62,12 +88,12 @@ impl Draft<'_> {
         Ok(verify::start(side, &run.seed, &run.phrase, [&a, &b]).ok())
     }
 
-    /// The session for a new run with a device of the contact, or why there is none.
+    /// The device of the contact for a new run, or why there is none.
     fn run_target(
         &mut self,
         jid: &BareJid,
         device: Option<u32>,
-    ) -> Result<Result<SessionKey, VerificationFault>, Error> {
+    ) -> Result<Result<u32, VerificationFault>, Error> {
         let left = self.own()?.left;
         let Some(contact) = self.contact(jid)?.filter(|contact| contact.account_key.is_some() && !left)
         else {
@@ -86,11 +112,24 @@ impl Draft<'_> {
                 return Ok(Err(VerificationFault::TooMany));
             }
         }
-        let key = match device {
-            Some(device) => self.good_session(jid, device)?.map(|(_, key)| key),
-            None => self.likeliest_session(jid)?,
+        let device = match device {
+            Some(device) => self.reachable(jid, device)?.map(|_| device),
+            None => self.likeliest_device(jid)?,
         };
-        Ok(key.ok_or(VerificationFault::NoSession))
+        Ok(device.ok_or(VerificationFault::NoSession))
+    }
+
+    /// When there was last something in the session with a good device; zero if none is open yet, but can be.
+    fn reachable(&self, jid: &BareJid, device: u32) -> Result<Option<u32>, Error> {
+        if let Some((used, _)) = self.good_session(jid, device)? {
+            return Ok(Some(used));
+        }
+        let Some(known) = self.device(jid, device)?.filter(|known| known.is_good(self.now)) else {
+            return Ok(None);
+        };
+        // Nothing at all goes to who is distrusted.
+        let able = !known.record.as_slice().is_empty() && !self.is_distrusted(jid)?;
+        Ok(able.then_some(0))
     }
 
     /// The live session with a good device, and when it was last used.
@@ -101,22 +140,21 @@ impl Draft<'_> {
         Ok(Some((used, key)))
     }
 
-    /// The session with the device that the contact most likely has before it: one that is online, and of these the one
-    /// last heard from.
-    fn likeliest_session(&self, jid: &BareJid) -> Result<Option<SessionKey>, Error> {
+    /// The device that the contact most likely has before it: one that is online, and of these the one last heard from.
+    fn likeliest_device(&self, jid: &BareJid) -> Result<Option<u32>, Error> {
         let connection = self.own()?.connection;
         let contact = self.contact(jid)?.filter(|contact| contact.connection == connection);
         let resources = contact.map_or(&[][..], |contact| &contact.resources);
         let mut best = None;
         for device in self.devices_of(jid) {
-            let Some((used, key)) = self.good_session(jid, device)? else { continue };
+            let Some(used) = self.reachable(jid, device)? else { continue };
             let online = resources.iter().any(|known| known.available && known.device == device);
             let rank = (online, used);
             if best.as_ref().is_none_or(|(known, _)| rank > *known) {
-                best = Some((rank, key));
+                best = Some((rank, device));
             }
         }
-        Ok(best.map(|(_, key)| key))
+        Ok(best.map(|(_, device)| device))
     }
 
     /// The run that a command is about; `None` if it is over, or not as far.

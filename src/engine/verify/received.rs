@@ -100,7 +100,7 @@ impl Draft<'_> {
             return Ok(());
         }
         if let Some(run) = self.run_with(jid)? {
-            let crossing = run.ours && run.stage == Stage::Requested;
+            let crossing = run.ours && matches!(run.stage, Stage::Opening | Stage::Requested);
             let newer = !run.ours && run.stage == Stage::Asked;
             if run.device != *device || !(crossing || newer) {
                 return self.refuse_run(key, id, VerificationFault::Busy);

@@ -10,6 +10,12 @@
 //! If the user has scanned the account's code before any key of it was seen, only the key of the code is taken as the
 //! first, as verified; another raises the event of a changed key, and no message goes out in clear meanwhile.
 //!
+//! A key that another own device has verified, and that came from it with its decisions, is such a changed key if another
+//! one is known here on first use (see [`history`](super::history)).
+//!
+//! If the user has the account forgotten, the next key is taken as the first, except that one the user has distrusted or
+//! rejected, as the last word about it, is distrusted.
+//!
 //! Whether a key is sealed to is decided by the user's policy at the moment of sealing. To an account whose key the user
 //! distrusts nothing is sealed, and none of the messages of *Answers and own initiative* is sent; it counts there as one
 //! that may not see one's presence. What it sends is read all the same.

@@ -49,7 +49,7 @@
 //! opaque archive[];                               // to the end: the application's
 //! ```
 //!
-//! Only decisions of the user about the key that a contact has now, or must show, are in it.
+//! Only decisions of the user (verified, distrusted, or first use by another means than *first*) about the key that a contact has now, or must show, are in it.
 //!
 //! # The messages
 //!
@@ -73,8 +73,11 @@
 //!
 //! Only once the file was read to its end. For each decision:
 //!
-//! * The contact has the same key here, and the user has not decided: the decision is taken over.
+//! * The contact has the same key here, and the user has not decided: the decision is taken over. One for first use does
+//!   not take the place of another.
 //! * The contact has shown no key: the key is expected. Once it is shown the decision holds. If the first key shown is
 //!   another and the one expected is verified, that is a changed key.
-//! * The contact has another key here on first use, and the one in the file is verified and not a former one: a changed key.
+//! * The contact has another key here on first use, and the one in the file is verified and not a former one: a changed key
+//!   that another own device has verified. If the user accepts it, it is verified. If the user rejects it, the key known
+//!   stays, and nothing is held against the other: it is a changed key again if the account shows it.
 //! * Otherwise nothing. What the user has decided here stays.

@@ -50,11 +50,12 @@
 //! It may keep sealed messages that it sent (not iqs, presence, chat states alone, or what was only authenticated), each
 //! with its recipients' devices, the account key it was sealed under and the level it needed. A request
 //! makes its session the live one, whatever the counters: the other may be one that the asking device has lost. (Not if it is of
-//! before a restore.) In it are sent, in order, those
+//! before a restore, nor if a later message of the device has come in the live one.) In it are sent, in order, those
 //!
 //! * with a time above `since`, the newest hundred,
 //! * that were sealed for this very device, so one that came later gets nothing of before,
-//! * under the account key that the contact still has, to an account that is not distrusted and may see one's presence,
+//! * under the account key that the contact still has, that no other one puts in question, and that the user's policy seals
+//!   to, to an account that is not distrusted and may see one's presence,
 //! * whose level the session has,
 //!
 //! three times an hour for a device at most. What is kept goes after seven days, with the contact when it is forgotten,

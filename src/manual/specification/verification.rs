@@ -117,6 +117,8 @@
 //!
 //! # Rules
 //!
+//! * If there is no session with the device, one is opened for the run, whatever keys the user's policy lets stanzas be
+//!   sealed to: the run is how a key becomes one of them. Only a distrusted one is not sealed to at all.
 //! * A run is with one device. Messages of it from another device are refused and change nothing.
 //! * It is bound to the session in which *accept* or *answer* is sent. Later messages must come in that one, and it must be the live
 //!   one on both sides; else the run ends.

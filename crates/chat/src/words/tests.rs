@@ -1,6 +1,6 @@
 use super::*;
 use xmpp_e2e_client::xmpp_e2e::{
-    LinkFault, Malformed, Means, Misbehaviour, NotCovered, RunId, Uncovered, VerificationFault,
+    LinkFault, Malformed, Means, Misbehaviour, NotCovered, RunId, ScanOutcome, Uncovered, VerificationFault,
 };
 
 /// Words that nobody needs to know who wants to talk to somebody.
@@ -40,9 +40,12 @@ fn events() -> Vec<Event> {
         Event::RolledBack { peer: p() },
         Event::Unchained { peer: p(), device },
         Event::Superseded { peer: p(), device },
-        Event::KeyChanged { peer: p(), digest },
+        Event::KeyChanged { peer: p(), digest, verified_elsewhere: false },
+        Event::KeyChanged { peer: p(), digest, verified_elsewhere: true },
         Event::KeyReused { peer: p(), known },
-        Event::CodeMismatch { peer: p() },
+        Event::Scanned { peer: p(), outcome: ScanOutcome::Mismatch },
+        Event::Scanned { peer: p(), outcome: ScanOutcome::Expected },
+        Event::Scanned { peer: p(), outcome: ScanOutcome::Verified },
         Event::DeviceRetired { peer: p(), device: 7 },
         Event::TrustChanged { peer: p(), trust: Trust::Verified, means: Means::Code },
         Event::TrustChanged { peer: p(), trust: Trust::Distrusted, means: Means::User },
@@ -117,7 +120,8 @@ fn what_nobody_can_act_on_is_no_warning() {
             .level,
         Level::Note
     );
-    assert_eq!(security(&Event::KeyChanged { peer, digest: [0; 32] }).level, Level::Warning);
+    let event = Event::KeyChanged { peer, digest: [0; 32], verified_elsewhere: false };
+    assert_eq!(security(&event).level, Level::Warning);
 }
 
 #[test]
