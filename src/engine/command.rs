@@ -130,7 +130,7 @@ impl Draft<'_> {
             if let Some(past) = decided {
                 self.remember_decision(jid, past)?;
             }
-            let contact = Contact { friend, policy, once_verified, ..Contact::default() };
+            let contact = Contact { friend, once_verified, policy, ..Contact::default() };
             self.state.contacts.put(jid.clone(), contact);
         }
         Ok(())

@@ -204,7 +204,7 @@ impl Draft<'_> {
         let (peer, device, id) = (jid.clone(), run.device, run.id());
         match run.stage {
             Stage::Opening | Stage::Requested => {
-                self.notify(Event::VerificationStarted { peer, device, run: id })
+                self.notify(Event::VerificationStarted { peer, device, run: id });
             }
             Stage::Asked => {
                 let question = (run.method == Method::Secret).then(|| Question::new(run.question.clone()));
