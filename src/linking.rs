@@ -9,7 +9,7 @@ use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize};
 
 use crate::error::{Malformed, Reason};
 use crate::identity::{AccountKey, CertificateTbs, Digest, MAX_LIST, PublicKey};
-use crate::short_string::ShortString;
+use crate::short_string::{SHORT_STRING_LEN, ShortString};
 use crate::wire::{self, Bytes};
 
 /// What the hash of a commitment begins with.
@@ -133,8 +133,12 @@ impl Transcript {
 
     /// The string to be compared.
     pub(crate) fn string(&self, new: &[u8], old: &[u8]) -> ShortString {
-        let [a, b, c, d, e, f, ..] = self.hash(STRING_LABEL, &[new, old]);
-        ShortString::new([a, b, c, d, e, f])
+        let hash = self.hash(STRING_LABEL, &[new, old]);
+        let mut string = [0; SHORT_STRING_LEN];
+        for (to, from) in string.iter_mut().zip(hash) {
+            *to = from;
+        }
+        ShortString::new(string)
     }
 
     fn hash(&self, label: &[u8], contributions: &[&[u8]]) -> Digest {

@@ -89,7 +89,7 @@
 //! | decisions about keys in a file of history | 31 MB | one about each of the accounts remembered |
 //! | files of history with one device | 4 either way | one is needed; failed attempts must not stand in its way |
 //! | other account keys of the own account that have been told | the newest 8 | who begins anew does so once or twice |
-//! | runs of linking in an hour | 3 comparisons, 6 requests, one at a time | one chance in 10^15 for each; a server makes up devices |
+//! | runs of linking in an hour | 3 comparisons, 6 requests, one at a time | one chance in 2^48 for each; a server makes up devices |
 //! | old devices asked at once to link | 4 | those at hand |
 //! | prekeys in a request to the agent | 128 | a store that ran empty |
 //! | messages kept to be sent again | 100 for a contact, 1 MiB in all, 7 days; configurable | more than is written before somebody notices |
