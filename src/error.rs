@@ -183,6 +183,9 @@ pub enum Misuse {
     /// A name of a device that is too long or has control characters.
     #[error("not a name of a device")]
     Name,
+    /// Only a device whose agent has the account key does this: [`Engine::standing`](crate::Engine::standing) says it.
+    #[error("this device has no account key")]
+    NoAccountKey,
     /// The agent's identity cannot be certified, or is not the one the store was made with.
     #[error("the agent's identity does not fit")]
     Identity,

@@ -172,6 +172,12 @@ pub fn security(event: &Event) -> Said {
         Event::LinkingFailed { why, .. } => {
             say(Warning, "linking-failed", None, &format!("The new device was not taken in: {why}."))
         }
+        Event::LinkingStarted { .. } => say(
+            Info,
+            "linking-started",
+            None,
+            "Looking for other devices of this account that can take this one in.",
+        ),
         Event::LinkingString { string, .. } => say(
             Warning,
             "linking-compare",
