@@ -59,7 +59,7 @@ use crate::verify::{RunId, SharedSecret};
 pub(crate) use advert::MAX_CONTACTS;
 use draft::Draft;
 pub use history::HistoryOffer;
-pub use query::{Contact, Outlook, OwnDevice, Pending};
+pub use query::{Contact, Outlook, OwnDevice, Pending, Standing};
 pub use resend::ResendMemory;
 use state::State;
 pub use statement::Item;
@@ -284,10 +284,12 @@ pub enum Command<'a> {
         /// The contact.
         jid: &'a str,
     },
-    /// Retires this account from the protocol: a signed tombstone, then nothing is kept.
+    /// Retires this account from the protocol: a signed tombstone, then nothing is kept. From then on
+    /// [`Engine::standing`] is [`Left`](Standing::Left). On a linked device it is [`Misuse::NoAccountKey`].
     Leave,
     /// Asks the account's other devices that are online to take this one in: it has an agent without account key
     /// ([`LocalAgent::without_account_key`](crate::LocalAgent::without_account_key)).
+    /// [`Event::LinkingStarted`](crate::Event::LinkingStarted) names the run.
     Link,
     /// Gives this device a name, at most 64 bytes, that the account's other devices show; empty takes it back. Nobody
     /// else sees it.
@@ -315,8 +317,8 @@ pub enum Command<'a> {
     Restored,
     /// Retires a device of the own account: it is lost, or no longer used. The list that says so is signed anew, and
     /// contacts and own devices take nothing from it any more. Of this device itself: it alone leaves, and keeps
-    /// nothing; if it is the last one, [`Leave`](Self::Leave) tells contacts more. Needs the account key; without it
-    /// [`Event::AgentFailed`](crate::Event::AgentFailed) follows.
+    /// nothing; if it is the last one, [`Leave`](Self::Leave) tells contacts more. Without the account key it is
+    /// [`Misuse::NoAccountKey`].
     RetireDevice {
         /// The device, as [`Engine::own_devices`] has it.
         device: u32,

@@ -174,6 +174,9 @@ pub enum Misuse {
     /// A name of a device that is too long or has control characters.
     #[error("not a name of a device")]
     Name,
+    /// Only a device whose agent has the account key does this: [`Engine::standing`](crate::Engine::standing) says it.
+    #[error("this device has no account key")]
+    NoAccountKey,
     /// A stored record that does not decode, or that another account or version wrote.
     #[error("a stored record is damaged")]
     Record,

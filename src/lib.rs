@@ -239,7 +239,7 @@ pub use agent::{
 };
 pub use engine::{
     Command, Config, Contact, Engine, HistoryOffer, Input, Item, Outlook, OwnDevice, Pending, ResendMemory,
-    Subscription,
+    Standing, Subscription,
 };
 pub use env::{Env, Timestamp};
 pub use error::{Error, Malformed, Misbehaviour, Misuse, Reason, Unreadable};

@@ -209,8 +209,7 @@ impl Draft<'_> {
     fn leave(&mut self) -> Done {
         if !self.config.identity.has_account_key() && !self.is_unlinked()? {
             // A linked device cannot speak for the account.
-            self.notify(Event::AgentFailed);
-            return Ok(());
+            return Err(Misuse::NoAccountKey.into());
         }
         self.end_runs(VerificationFault::Cancelled, true)?;
         let own = self.own_mut()?;

@@ -163,8 +163,7 @@ impl Draft<'_> {
             return Ok(());
         }
         if !self.config.identity.has_account_key() {
-            self.notify(Event::AgentFailed);
-            return Ok(());
+            return Err(Misuse::NoAccountKey.into());
         }
         if device == me {
             self.end_held()?;

@@ -339,8 +339,10 @@ impl Draft<'_> {
                     self.notify(Event::LinkingAsked { device, run: RunId(linking.run) });
                 }
                 LinkingStage::Comparing if !linking.confirmed => self.show_string(&linking)?,
-                LinkingStage::Searching
-                | LinkingStage::Opening
+                LinkingStage::Searching => {
+                    self.notify(Event::LinkingStarted { run: RunId(linking.run) });
+                }
+                LinkingStage::Opening
                 | LinkingStage::Asked
                 | LinkingStage::Accepted
                 | LinkingStage::Comparing

@@ -86,6 +86,28 @@ pub struct OwnDevice {
     pub last_seen: Option<Timestamp>,
 }
 
+/// Where this device stands in its account.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Standing {
+    /// It has an account key, and no list of the account with this device in it is there yet.
+    New,
+    /// It has no account key, and waits to be [linked](crate::Command::Link).
+    Unlinked,
+    /// It is being linked.
+    Linking,
+    /// It is one of the account's devices.
+    Member {
+        /// Whether its agent has the account key. Without it, it retires and links no devices, and cannot
+        /// [leave](crate::Command::Leave).
+        account_key: bool,
+    },
+    /// The account shows this other account key: see [`Event::OtherAccountKey`](crate::Event::OtherAccountKey).
+    OtherAccountKey([u8; 32]),
+    /// It, or the whole account, has left the protocol.
+    Left,
+}
+
 /// A stanza handed in that has not gone out, or is not acknowledged.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
@@ -164,6 +186,28 @@ impl Engine {
             (false, true) => Outlook::Authenticated,
             (false, false) => Outlook::AuthenticatedLater,
         })
+    }
+
+    /// Where this device stands in its account.
+    ///
+    /// # Errors
+    /// [`Error::NotLoaded`].
+    pub fn standing(&self) -> Result<Standing, Error> {
+        let account_key = self.config.identity.has_account_key();
+        let before = if account_key { Standing::New } else { Standing::Unlinked };
+        let Some(own) = self.state.own.get(&())? else { return Ok(before) };
+        if own.left {
+            return Ok(Standing::Left);
+        }
+        if let Some(digest) = own.other_account {
+            return Ok(Standing::OtherAccountKey(digest));
+        }
+        if !account_key && own.certificate.as_slice().is_empty() {
+            let idle = self.state.linkings.len() == 0;
+            return Ok(if idle { Standing::Unlinked } else { Standing::Linking });
+        }
+        let listed = self.state.contacts.get(&own.jid)?.is_some_and(|all| all.live.contains(&own.device));
+        Ok(if listed { Standing::Member { account_key } } else { before })
     }
 
     /// The devices of the own account, this one among them, as the device list has them.

@@ -127,6 +127,12 @@ pub enum Event {
         /// Why.
         why: LinkFault,
     },
+    /// This device looks for others of the account that take it in. With the run the search can be
+    /// [cancelled](crate::Command::CancelLinking). Told again after a restart.
+    LinkingStarted {
+        /// Names the run.
+        run: RunId,
+    },
     /// Both devices show this string, and the user compares:
     /// [`Command::ConfirmLinking`](crate::Command::ConfirmLinking) on both.
     LinkingString {
@@ -150,7 +156,7 @@ pub enum Event {
     },
     /// The own account shows another account key than this device's agent has: made on another device, perhaps, or by the
     /// server. Nothing is published over it, and nothing is sent, until this device is given that key or linked, or the
-    /// user says [`Command::BeginAnew`](crate::Command::BeginAnew).
+    /// user says [`Command::BeginAnew`](crate::Command::BeginAnew). Told again after a restart.
     OtherAccountKey {
         /// The digest of that key.
         digest: [u8; 32],

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use xmpp_e2e::{Command, Fingerprint, ScanOutcome};
+use xmpp_e2e::{Command, Fingerprint, ScanOutcome, Standing};
 use xmpp_e2e_testkit::device::End;
 
 use super::linking::{NEW, link, newcomer};
@@ -43,7 +43,7 @@ fn scan(world: &mut World, code: Fingerprint) {
 fn c10_before_it_is_linked_a_device_has_no_fingerprint_and_no_code_is_wrong() {
     let mut world = newcomer(4);
     let fingerprint = |world: &World, device: usize| world.devices[device].engine().fingerprint().unwrap();
-    let code = fingerprint(&world, ALICE).unwrap();
+    let code: &Fingerprint = Box::leak(Box::new(fingerprint(&world, ALICE).unwrap()));
     world.command(NEW, Command::Link);
     world.run();
     assert_eq!(fingerprint(&world, NEW), None, "what the server shows is none of its own");
@@ -52,11 +52,37 @@ fn c10_before_it_is_linked_a_device_has_no_fingerprint_and_no_code_is_wrong() {
     let wrong = |event: &Event| matches!(event, Event::Scanned { outcome: ScanOutcome::Mismatch, .. });
     assert_eq!(said(&world), 0);
     link(&mut world);
-    assert_eq!(fingerprint(&world, NEW), Some(code));
+    assert_eq!(fingerprint(&world, NEW), Some(code.clone()));
     let other = Device::first("alice@example.com/other", &mut world.rng);
     let other = xmpp_e2e::Engine::new(other.config).fingerprint().unwrap().unwrap();
     scan(&mut world, other);
     assert_eq!((said(&world), count(&world, NEW, wrong)), (1, 1));
+}
+
+#[test]
+fn where_a_device_stands_can_be_asked() {
+    let mut world = World::new(5);
+    let standing = |world: &World, device: usize| world.devices[device].engine().standing().unwrap();
+    world.add("alice@example.com/phone");
+    assert_eq!(standing(&world, ALICE), Standing::New);
+    let mut world = newcomer(5);
+    let member = |account_key| Standing::Member { account_key };
+    assert_eq!((standing(&world, ALICE), standing(&world, NEW)), (member(true), Standing::Unlinked));
+    world.command(NEW, Command::Link);
+    let started = |event: &Event| matches!(event, Event::LinkingStarted { .. });
+    assert_eq!((standing(&world, NEW), count(&world, NEW, started)), (Standing::Linking, 1));
+    let run = world.devices[NEW].record.events.iter().find_map(|event| match event {
+        Event::LinkingStarted { run } => Some(*run),
+        _ => None,
+    });
+    world.command(NEW, Command::CancelLinking { run: run.unwrap() });
+    world.run();
+    assert_eq!(standing(&world, NEW), Standing::Unlinked);
+    link(&mut world);
+    assert_eq!(standing(&world, NEW), member(false));
+    world.command(ALICE, Command::Leave);
+    world.run();
+    assert_eq!(standing(&world, ALICE), Standing::Left);
 }
 
 #[test]

@@ -176,6 +176,12 @@ pub fn security(event: &Event) -> Said {
             Some(peer),
             &format!("{{}} has another device, {device}, which the key of {{}} vouches for."),
         ),
+        Event::LinkingStarted { .. } => say(
+            Info,
+            "linking-started",
+            None,
+            "Looking for other devices of this account that can take this one in.",
+        ),
         Event::AccountKeyContested { .. } => say(
             Warning,
             "account-key-contested",

@@ -56,6 +56,7 @@ impl Draft<'_> {
             deadline: self.now.after(LINKING_LIFE),
         };
         self.state.linkings.put(SEARCH, search);
+        self.notify(Event::LinkingStarted { run: RunId(run) });
         let own = self.own_mut()?;
         own.list_fetched = false;
         own.agent_retry_at = None;

@@ -63,7 +63,8 @@
 //! ```
 //!
 //! `session` is the id of the session. The first six bytes of `s`, as a number, are shown as 15 decimal digits in
-//! three groups of five, or as the words of [`verification`](super::verification). Contributions are 32 random bytes, of each run and device their own. The new device has
+//! three groups of five, or as the words of [`verification`](super::verification). Contributions are 32 random bytes, of
+//! each run and device their own. The new device has
 //! committed itself before it sees the other's, so whoever stands between meets the string by chance, once in 2^48 tries;
 //! and has three in an hour.
 //!
