@@ -55,6 +55,34 @@ fn a_device_retired_by_another_leaves_and_contacts_take_nothing_from_it() {
 }
 
 #[test]
+fn a_retired_device_whose_agent_is_slow_does_not_take_the_account_along() {
+    for answers in [true, false] {
+        let mut world = with_tablet(15);
+        let (phone, tablet) = (id(&world, ALICE), id(&world, TABLET));
+        world.devices[TABLET].answers = false;
+        // A device more, and so another list: the next advert is due, and the agent asks its user.
+        world.add("alice@example.com/laptop");
+        world.connect(3);
+        world.run();
+        world.disconnect(TABLET);
+        world.command(ALICE, Command::RetireDevice { device: tablet });
+        world.run();
+        world.connect(TABLET);
+        world.run();
+        assert_eq!(count(&world, TABLET, |event| matches!(event, Event::Retired)), 1);
+        world.devices[TABLET].answers = true;
+        if answers {
+            world.with(TABLET, Device::answer);
+        }
+        world.advance(std::time::Duration::from_hours(1));
+        world.run();
+        assert!(live(&world, ALICE).contains(&phone), "{answers}");
+        assert_eq!(count(&world, ALICE, |event| matches!(event, Event::Retired)), 0, "{answers}");
+        assert_eq!(count(&world, BOB, |event| matches!(event, Event::Left { .. })), 0, "{answers}");
+    }
+}
+
+#[test]
 fn a_retired_device_learns_it_without_a_session_when_it_comes_back() {
     let mut world = World::pair(2);
     world.add("alice@example.com/tablet");
