@@ -375,6 +375,16 @@ impl Draft<'_> {
         Ok(())
     }
 
+    /// Forgets the files between this device and those that are gone.
+    pub(super) fn end_histories(&mut self, gone: impl Fn(u32) -> bool) -> Done {
+        for id in self.state.histories.all_keys() {
+            if self.state.histories.get(&id)?.is_some_and(|history| gone(history.device)) {
+                self.end_history(id, HistoryEnd::Dropped)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Forgets a file, and says so if anything could have become of it.
     fn end_history(&mut self, id: HistoryId, why: HistoryEnd) -> Done {
         let Some(history) = self.state.histories.get(&id)? else { return Ok(()) };

@@ -274,8 +274,7 @@ impl Draft<'_> {
             own.list_published = true;
             if list.is_tombstone() && !own.left && !own.certificate.as_slice().is_empty() {
                 // Another device has taken the account out of the protocol.
-                own.left = true;
-                self.notify(Event::Retired);
+                self.retire()?;
             }
         } else if left {
             self.notify(Event::Left { peer: jid.clone() });

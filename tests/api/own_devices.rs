@@ -83,6 +83,33 @@ fn a_retired_device_whose_agent_is_slow_does_not_take_the_account_along() {
 }
 
 #[test]
+fn what_is_under_way_on_a_retired_device_ends_and_it_keeps_nothing_and_sends_nothing_in_clear() {
+    let mut world = with_tablet(17);
+    let tablet = id(&world, TABLET);
+    world.command(TABLET, Command::StartVerification { jid: BOB_JID, device: None });
+    world.run();
+    world.add("carol@example.net/home");
+    world.connect(3);
+    world.run();
+    world.devices[TABLET].answers = false;
+    let token = world.say_with(TABLET, "carol@example.net", "x", Need::Encrypted(Level::CLASSICAL));
+    world.run();
+    assert_eq!(ends(&world, TABLET, token), [], "the agent is asked");
+    world.disconnect(TABLET);
+    world.command(ALICE, Command::RetireDevice { device: tablet });
+    world.run();
+    world.connect(TABLET);
+    world.run();
+    let failed = xmpp_e2e_testkit::device::End::Failed(xmpp_e2e::SendError::Left);
+    assert_eq!(count(&world, TABLET, |event| matches!(event, Event::Retired)), 1);
+    assert_eq!(count(&world, TABLET, |event| matches!(event, Event::VerificationFailed { .. })), 1);
+    assert_eq!(ends(&world, TABLET, token), [failed.clone()]);
+    assert!(content(&world.devices[TABLET].store).1.len() <= 5, "it keeps nothing");
+    let token = world.say(TABLET, BOB_JID, "y");
+    assert_eq!(ends(&world, TABLET, token), [failed]);
+}
+
+#[test]
 fn a_retired_device_learns_it_without_a_session_when_it_comes_back() {
     let mut world = World::pair(2);
     world.add("alice@example.com/tablet");
