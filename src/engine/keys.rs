@@ -272,6 +272,8 @@ impl Draft<'_> {
         if mine {
             let own = self.own_mut()?;
             own.list_published = true;
+            // What lies there of another account key is of before, for this list is of the own one.
+            own.other_account = None;
             if list.is_tombstone() && !own.left && !own.certificate.as_slice().is_empty() {
                 // Another device has taken the account out of the protocol.
                 self.retire()?;

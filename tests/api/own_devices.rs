@@ -424,3 +424,26 @@ fn c8_a_list_that_the_server_withholds_is_an_event() {
     world.run();
     assert!(count(&world, BOB, |event| matches!(event, Event::ListWithheld { .. })) >= 1);
 }
+
+#[test]
+fn a_record_of_a_key_given_up_does_not_stop_a_device_with_the_right_one() {
+    let mut world = talking(18);
+    let mut before = World::new(97);
+    before.add("alice@example.com/before");
+    before.connect(0);
+    before.run();
+    let node = "urn:xmpp:e2e:0:device";
+    let mut items = before.server.items(ALICE_JID, node).to_vec();
+    items.extend(world.server.items(ALICE_JID, node).to_vec());
+    world.server.set_items(ALICE_JID, node, items);
+    let mut laptop = Device::another(&world.devices[ALICE], "alice@example.com/laptop", &mut world.rng);
+    laptop.begins_anew = false;
+    world.devices.push(laptop);
+    world.connect(TABLET);
+    world.run();
+    assert_eq!(live(&world, TABLET).len(), 2);
+    let token = world.say(TABLET, BOB_JID, "x");
+    world.run();
+    let found = ends(&world, TABLET, token);
+    assert!(matches!(&found[..], [xmpp_e2e_testkit::device::End::Sent(_)]), "{found:?}");
+}
