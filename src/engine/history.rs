@@ -100,7 +100,8 @@ impl Engine {
         let (Some(own), Some(history)) = (self.state.own.get(&())?, self.state.histories.get(&id)?) else {
             return Ok(None);
         };
-        if history.state != HistoryState::Got {
+        let lives = lives(&self.state, &own.jid, self.state.seen, history.device)?;
+        if history.state != HistoryState::Got || own.left || !lives {
             return Ok(None);
         }
         let between = Between { account: own.jid.clone(), from: history.device, to: own.device };
@@ -283,9 +284,14 @@ impl Draft<'_> {
         if own.jid != *account || own.device != *to {
             return Err(Misuse::History.into());
         }
-        let known = self.state.histories.get(&read.id)?.map(|history| history.state);
-        if known == Some(HistoryState::Taken) {
-            return Ok(());
+        let known = self.state.histories.get(&read.id)?.filter(|history| history.device == *from);
+        match known.map(|history| history.state) {
+            Some(HistoryState::Taken) => return Ok(()),
+            Some(HistoryState::Got) if lives(self.state, account, self.now, *from)? => {}
+            // Nobody stands for it any more.
+            Some(HistoryState::Got | HistoryState::Given | HistoryState::Dropped) | None => {
+                return Err(Misuse::History.into());
+            }
         }
         for decision in &read.decisions.0 {
             self.import(decision)?;

@@ -302,6 +302,11 @@ impl Draft<'_> {
                 self.close_sessions(jid, device)?;
             }
         }
+        if self.own()?.jid == *jid {
+            // Of two lists that own devices made at once one does not know what the other adds.
+            let gone = |device| list.entries().iter().any(|entry| entry.device == device);
+            self.end_histories(|device| gone(device) && !live.contains(&device))?;
+        }
         Ok(())
     }
 
