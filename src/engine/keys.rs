@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use crate::engine::draft::{Done, Draft};
-use crate::engine::records::{Contact, Device};
+use crate::engine::records::{Contact, Device, LinkingStage};
 use crate::engine::seen::Seen;
 use crate::env::Timestamp;
 use crate::error::{Error, Misbehaviour, Misuse, Reason};
@@ -328,6 +328,10 @@ impl Draft<'_> {
         }
         if mine && before.contains(&me) {
             for device in live.iter().copied().filter(|device| *device != me && !before.contains(device)) {
+                // One that this device has linked is no news to its user.
+                if self.state.linkings.get(&device)?.is_some_and(|run| run.stage == LinkingStage::Listing) {
+                    continue;
+                }
                 self.notify(Event::NewDevice { peer: jid.clone(), device });
             }
         }
