@@ -117,7 +117,7 @@ impl Draft<'_> {
         }
         if let Some(contact) = self.contact(jid)? {
             let (friend, policy) = (contact.friend, contact.policy);
-            self.end_run(jid, VerificationFault::KeyChanged, false)?;
+            self.end_run(jid, VerificationFault::Cancelled, false)?;
             self.drop_devices(jid)?;
             self.state.past_decisions.remove(jid);
             self.state.contacts.put(jid.clone(), Contact { friend, policy, ..Contact::default() });
