@@ -292,8 +292,12 @@ impl Draft<'_> {
         for jid in self.state.contacts.all_keys() {
             let known = self.contact(&jid)?.filter(|contact| contact.never_clear());
             contacts.extend(known.map(|known| {
-                let contact =
-                    Contact { friend: known.friend, policy: known.policy, sticky: true, ..Contact::default() };
+                let contact = Contact {
+                    friend: known.friend,
+                    policy: known.policy,
+                    sticky: true,
+                    ..Contact::default()
+                };
                 (jid.clone(), contact)
             }));
         }

@@ -320,7 +320,10 @@ impl Draft<'_> {
                 ) => self.linking_failed(device, LinkFault::Cancelled, true)?,
                 // The user knows of none, or how it ended.
                 Some(
-                    LinkingStage::Searching | LinkingStage::Opening | LinkingStage::Sent | LinkingStage::Ended,
+                    LinkingStage::Searching
+                    | LinkingStage::Opening
+                    | LinkingStage::Sent
+                    | LinkingStage::Ended,
                 )
                 | None => {}
             }
