@@ -70,7 +70,7 @@ pub enum HistoryError {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum HistoryEnd {
-    /// The other side does not want it any more.
+    /// The other side does not want it any more, or one of the two devices has been retired.
     Dropped,
     /// It was not taken in time.
     Expired,

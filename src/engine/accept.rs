@@ -395,12 +395,7 @@ impl Draft<'_> {
             None => false,
         };
         self.admit(jid, device, arrival, &certificate)?;
-        let accepted = Accepted { session: session.id() };
-        self.state.accepted.put((arrival.record_sequence, arrival.ephemeral), accepted);
-        if let Some(keys) = self.state.prekeys.get_mut(&arrival.record_sequence)? {
-            keys.accepted = keys.accepted.saturating_add(1);
-            self.unsettled |= keys.accepted >= super::own::MAX_ACCEPTED;
-        }
+        self.flight_accepted(arrival, session.id())?;
         self.state.one_time.remove(&arrival.one_time);
         self.state.one_time.remove(&arrival.kem_one_time);
         self.state.openings.remove(&(jid.clone(), device));
@@ -423,6 +418,16 @@ impl Draft<'_> {
         self.offer_histories(jid, device)?;
         self.flush(jid)?;
         Ok(Ok(()))
+    }
+
+    /// Notes that a flight has made a session, and that prekeys with too many of them must be made anew.
+    pub(super) fn flight_accepted(&mut self, arrival: &Arrival, session: [u8; 16]) -> Done {
+        self.state.accepted.put((arrival.record_sequence, arrival.ephemeral), Accepted { session });
+        if let Some(keys) = self.state.prekeys.get_mut(&arrival.record_sequence)? {
+            keys.accepted = keys.accepted.saturating_add(1);
+            self.unsettled |= keys.accepted >= super::own::MAX_ACCEPTED;
+        }
+        Ok(())
     }
 
     /// Notes the initiator's device and what its payload said.

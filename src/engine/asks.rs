@@ -96,6 +96,9 @@ impl Draft<'_> {
                 Ok(true)
             }
             (Purpose::Tombstone, Answer::Signature(signature)) => {
+                if !self.own()?.leaving {
+                    return Ok(false);
+                }
                 let Some(certificate) = self.own_certificate()? else { return Ok(false) };
                 let key = certificate.account();
                 let Ok(list) = DeviceList::issue(tbs, signature, key, suites) else { return Ok(false) };
@@ -142,7 +145,7 @@ impl Draft<'_> {
         own.advert_list = advert.list_version();
         own.advert_meaning = meaning;
         own.readvertise_at = now.after(ADVERT_LIFE / 2);
-        if own.left {
+        if own.leaving {
             self.ask_for_tombstone()?;
         }
         Ok(true)
@@ -185,7 +188,7 @@ impl Draft<'_> {
             Purpose::Renewal => Ok(()),
             Purpose::Provisional => self.linking_without_agent(),
             // It says so without.
-            Purpose::Advert if self.own()?.left => self.ask_for_tombstone(),
+            Purpose::Advert if self.own()?.leaving => self.ask_for_tombstone(),
             Purpose::Certificate
             | Purpose::List
             | Purpose::Record

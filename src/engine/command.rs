@@ -125,7 +125,7 @@ impl Draft<'_> {
         if let Some(contact) = self.contact(jid)? {
             let (friend, policy, once_verified) = (contact.friend, contact.policy, contact.once_verified);
             let decided = contact.account_key.map(|key| PastDecision { key, decision: contact.trust });
-            self.end_run(jid, VerificationFault::KeyChanged, false)?;
+            self.end_run(jid, VerificationFault::Cancelled, false)?;
             self.drop_devices(jid)?;
             if let Some(past) = decided {
                 self.remember_decision(jid, past)?;
@@ -287,10 +287,39 @@ impl Draft<'_> {
 
     /// This device alone is retired, as its list says: the others look after the account.
     pub(super) fn device_left(&mut self, list: &DeviceList) -> Done {
+        self.end_runs(VerificationFault::Cancelled, true)?;
+        self.retire()?;
+        self.publish_farewell(list)
+    }
+
+    /// This device is retired: it seals nothing from here on, and forgets everything at the end of the step.
+    pub(super) fn retire(&mut self) -> Done {
         self.own_mut()?.left = true;
+        self.retired = true;
         self.notify(Event::Retired);
-        self.publish_farewell(list)?;
-        self.left()
+        Ok(())
+    }
+
+    /// Forgets everything of a retired device but to whom nothing goes in clear: nobody here has decided that.
+    pub(super) fn forget_retired(&mut self) -> Done {
+        let mut contacts = Vec::new();
+        for jid in self.state.contacts.all_keys() {
+            let known = self.contact(&jid)?.filter(|contact| contact.never_clear());
+            contacts.extend(known.map(|known| {
+                let contact = Contact {
+                    friend: known.friend,
+                    policy: known.policy,
+                    sticky: true,
+                    ..Contact::default()
+                };
+                (jid.clone(), contact)
+            }));
+        }
+        self.left()?;
+        for (jid, contact) in contacts {
+            self.state.contacts.put(jid, contact);
+        }
+        Ok(())
     }
 
     /// Publishes a list without this device, takes its record back, and tells those there is a session with.
@@ -302,9 +331,13 @@ impl Draft<'_> {
     }
 
     fn left(&mut self) -> Done {
+        // What is under way ends with its event.
+        self.end_runs(VerificationFault::Cancelled, false)?;
+        self.end_linkings()?;
+        self.end_histories(|_| true)?;
         for order in self.state.waiting.all_keys() {
             if let Some(token) = self.state.waiting.get(&order)?.map(|waiting| waiting.token) {
-                self.fail(Token(token), SendError::Cancelled);
+                self.fail(Token(token), SendError::Left);
             }
         }
         self.end_held()?;

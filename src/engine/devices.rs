@@ -44,9 +44,7 @@ impl Draft<'_> {
         let entry = known.iter().find(|entry| entry.device == certificate.device());
         if entry.is_some_and(|entry| entry.state == DeviceState::Retired) {
             // Another device of the account has retired this one; a retired device lives no more.
-            self.own_mut()?.left = true;
-            self.notify(Event::Retired);
-            return Ok(());
+            return self.retire();
         }
         let mut amends = self.own()?.amends.clone();
         if list.as_ref().is_none_or(|list| list.accepts(certificate).is_err()) {

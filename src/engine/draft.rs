@@ -28,6 +28,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) slot_freed: bool,
     /// To whom a message is being sent, which does not wait for it yet.
     pub(crate) sending: Option<BareJid>,
+    /// Whether this device has been retired in this step.
+    pub(crate) retired: bool,
     /// Whether a stanza is read that came with an earlier input: there is nothing to pass.
     pub(crate) late: bool,
 }
@@ -51,6 +53,7 @@ impl<'a> Draft<'a> {
             unsettled: false,
             slot_freed: false,
             sending: None,
+            retired: false,
             late: false,
         };
         if draft.state.own.get(&())?.is_none() {
@@ -84,6 +87,11 @@ impl<'a> Draft<'a> {
         }
         if self.unsettled {
             self.settle()?;
+        }
+        if self.retired {
+            self.forget_retired()?;
+        }
+        if self.unsettled || self.retired {
             self.set_wakeup()?;
         }
         Ok(())

@@ -100,7 +100,8 @@ impl Engine {
         let (Some(own), Some(history)) = (self.state.own.get(&())?, self.state.histories.get(&id)?) else {
             return Ok(None);
         };
-        if history.state != HistoryState::Got {
+        let lives = lives(&self.state, &own.jid, self.state.seen, history.device)?;
+        if history.state != HistoryState::Got || own.left || !lives {
             return Ok(None);
         }
         let between = Between { account: own.jid.clone(), from: history.device, to: own.device };
@@ -283,9 +284,14 @@ impl Draft<'_> {
         if own.jid != *account || own.device != *to {
             return Err(Misuse::History.into());
         }
-        let known = self.state.histories.get(&read.id)?.map(|history| history.state);
-        if known == Some(HistoryState::Taken) {
-            return Ok(());
+        let known = self.state.histories.get(&read.id)?.filter(|history| history.device == *from);
+        match known.map(|history| history.state) {
+            Some(HistoryState::Taken) => return Ok(()),
+            Some(HistoryState::Got) if lives(self.state, account, self.now, *from)? => {}
+            // Nobody stands for it any more.
+            Some(HistoryState::Got | HistoryState::Given | HistoryState::Dropped) | None => {
+                return Err(Misuse::History.into());
+            }
         }
         for decision in &read.decisions.0 {
             self.import(decision)?;
@@ -373,6 +379,16 @@ impl Draft<'_> {
         let too_many = (ages.len() + 1).saturating_sub(MAX_OFFERS);
         for (_, _, id) in ages.into_iter().take(too_many) {
             self.end_history(id, HistoryEnd::Replaced)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets the files between this device and those that are gone.
+    pub(super) fn end_histories(&mut self, gone: impl Fn(u32) -> bool) -> Done {
+        for id in self.state.histories.all_keys() {
+            if self.state.histories.get(&id)?.is_some_and(|history| gone(history.device)) {
+                self.end_history(id, HistoryEnd::Dropped)?;
+            }
         }
         Ok(())
     }

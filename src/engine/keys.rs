@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use crate::engine::draft::{Done, Draft};
-use crate::engine::records::{Contact, Device};
+use crate::engine::records::{Contact, Device, LinkingStage};
 use crate::engine::seen::Seen;
 use crate::env::Timestamp;
 use crate::error::{Error, Misbehaviour, Misuse, Reason};
@@ -278,10 +278,11 @@ impl Draft<'_> {
         if mine {
             let own = self.own_mut()?;
             own.list_published = true;
+            // What lies there of another account key is of before, for this list is of the own one.
+            own.other_account = None;
             if list.is_tombstone() && !own.left && !own.certificate.as_slice().is_empty() {
                 // Another device has taken the account out of the protocol.
-                own.left = true;
-                self.notify(Event::Retired);
+                self.retire()?;
             }
         } else if left {
             self.notify(Event::Left { peer: jid.clone() });
@@ -315,6 +316,11 @@ impl Draft<'_> {
                 self.close_sessions(jid, device)?;
             }
         }
+        if self.own()?.jid == *jid {
+            // Of two lists that own devices made at once one does not know what the other adds.
+            let gone = |device| list.entries().iter().any(|entry| entry.device == device);
+            self.end_histories(|device| gone(device) && !live.contains(&device))?;
+        }
         Ok(())
     }
 
@@ -336,6 +342,10 @@ impl Draft<'_> {
         }
         if mine && before.contains(&me) {
             for device in live.iter().copied().filter(|device| *device != me && !before.contains(device)) {
+                // One that this device has linked is no news to its user.
+                if self.state.linkings.get(&device)?.is_some_and(|run| run.stage == LinkingStage::Listing) {
+                    continue;
+                }
                 self.notify(Event::NewDevice { peer: jid.clone(), device });
             }
         }

@@ -309,6 +309,31 @@ impl Draft<'_> {
         Ok(())
     }
 
+    /// No run goes on, for this device has left.
+    pub(super) fn end_linkings(&mut self) -> Done {
+        self.end_search(Some(LinkFault::Cancelled))?;
+        for device in self.state.linkings.all_keys() {
+            match self.state.linkings.get(&device)?.map(|linking| linking.stage) {
+                Some(
+                    LinkingStage::Asked
+                    | LinkingStage::Accepted
+                    | LinkingStage::Comparing
+                    | LinkingStage::Certifying
+                    | LinkingStage::Listing,
+                ) => self.linking_failed(device, LinkFault::Cancelled, true)?,
+                // The user knows of none, or how it ended.
+                Some(
+                    LinkingStage::Searching
+                    | LinkingStage::Opening
+                    | LinkingStage::Sent
+                    | LinkingStage::Ended,
+                )
+                | None => {}
+            }
+        }
+        Ok(())
+    }
+
     /// The time of a run is over.
     pub(super) fn linking_due(&mut self, device: u32) -> Done {
         let Some(linking) = self.state.linkings.get(&device)?.cloned() else { return Ok(()) };

@@ -282,6 +282,9 @@ impl Draft<'_> {
         (level, form): (u8, Form),
     ) -> Result<Attempt, Error> {
         let level = Level(level).max(self.config.least);
+        if self.own()?.left {
+            return Ok(Attempt::Fail(SendError::Left));
+        }
         if self.own()?.certificate.as_slice().is_empty() {
             return Ok(Attempt::Wait(Waiting::Agent));
         }

@@ -440,3 +440,25 @@ fn c22_a_file_read_twice_is_taken_once_and_by_its_reader_only() {
     world.run();
     assert_eq!(ended(&world, ALICE), [HistoryEnd::Taken]);
 }
+
+#[test]
+fn c22_what_a_retired_device_has_offered_is_taken_no_more() {
+    let mut world = three(17);
+    let (sealed, file) = seal(&mut world, TABLET, ALICE, b"archive");
+    offer(&mut world, TABLET, &file);
+    let mut reader = world.devices[ALICE].engine().open_history(file.id()).unwrap().unwrap();
+    reader.read(&sealed).unwrap();
+    let (_, read) = reader.finish().unwrap();
+    let device = id(&world, TABLET);
+    world.command(ALICE, Command::RetireDevice { device });
+    world.run();
+    for device in [ALICE, TABLET] {
+        assert_eq!(ended(&world, device), [HistoryEnd::Dropped], "{device}");
+        assert_eq!(open(&world, device), []);
+    }
+    assert!(world.devices[ALICE].engine().open_history(file.id()).unwrap().is_none());
+    let refused = world.with(ALICE, |device, _, env| {
+        device.engine_mut().handle(env, Input::Command(Command::TakeHistory(read.clone()))).err()
+    });
+    assert_eq!(refused, Some(Error::Misuse(Misuse::History)));
+}

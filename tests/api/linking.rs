@@ -170,6 +170,7 @@ fn c12_other_own_devices_are_told_of_the_new_one_and_that_they_are_not_needed() 
     let tablet = id(&world, NEW);
     let told = |event: &Event| matches!(event, Event::NewDevice { peer, device } if peer.as_str() == ALICE_JID && *device == tablet);
     assert_eq!(count(&world, LAPTOP, told), 1);
+    assert_eq!(count(&world, ALICE, told), 0, "its user has just linked it");
     assert_eq!(live(&world, LAPTOP).len(), 3);
     world.with(LAPTOP, |device, _, env| {
         // The user clicks late.

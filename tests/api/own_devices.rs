@@ -55,6 +55,61 @@ fn a_device_retired_by_another_leaves_and_contacts_take_nothing_from_it() {
 }
 
 #[test]
+fn a_retired_device_whose_agent_is_slow_does_not_take_the_account_along() {
+    for answers in [true, false] {
+        let mut world = with_tablet(15);
+        let (phone, tablet) = (id(&world, ALICE), id(&world, TABLET));
+        world.devices[TABLET].answers = false;
+        // A device more, and so another list: the next advert is due, and the agent asks its user.
+        world.add("alice@example.com/laptop");
+        world.connect(3);
+        world.run();
+        world.disconnect(TABLET);
+        world.command(ALICE, Command::RetireDevice { device: tablet });
+        world.run();
+        world.connect(TABLET);
+        world.run();
+        assert_eq!(count(&world, TABLET, |event| matches!(event, Event::Retired)), 1);
+        world.devices[TABLET].answers = true;
+        if answers {
+            world.with(TABLET, Device::answer);
+        }
+        world.advance(std::time::Duration::from_hours(1));
+        world.run();
+        assert!(live(&world, ALICE).contains(&phone), "{answers}");
+        assert_eq!(count(&world, ALICE, |event| matches!(event, Event::Retired)), 0, "{answers}");
+        assert_eq!(count(&world, BOB, |event| matches!(event, Event::Left { .. })), 0, "{answers}");
+    }
+}
+
+#[test]
+fn what_is_under_way_on_a_retired_device_ends_and_it_keeps_nothing_and_sends_nothing_in_clear() {
+    let mut world = with_tablet(17);
+    let tablet = id(&world, TABLET);
+    world.command(TABLET, Command::StartVerification { jid: BOB_JID, device: None });
+    world.run();
+    world.add("carol@example.net/home");
+    world.connect(3);
+    world.run();
+    world.devices[TABLET].answers = false;
+    let token = world.say_with(TABLET, "carol@example.net", "x", Need::Encrypted(Level::CLASSICAL));
+    world.run();
+    assert_eq!(ends(&world, TABLET, token), [], "the agent is asked");
+    world.disconnect(TABLET);
+    world.command(ALICE, Command::RetireDevice { device: tablet });
+    world.run();
+    world.connect(TABLET);
+    world.run();
+    let failed = xmpp_e2e_testkit::device::End::Failed(xmpp_e2e::SendError::Left);
+    assert_eq!(count(&world, TABLET, |event| matches!(event, Event::Retired)), 1);
+    assert_eq!(count(&world, TABLET, |event| matches!(event, Event::VerificationFailed { .. })), 1);
+    assert_eq!(ends(&world, TABLET, token), [failed.clone()]);
+    assert!(content(&world.devices[TABLET].store).1.len() <= 5, "it keeps nothing");
+    let token = world.say(TABLET, BOB_JID, "y");
+    assert_eq!(ends(&world, TABLET, token), [failed]);
+}
+
+#[test]
 fn a_retired_device_learns_it_without_a_session_when_it_comes_back() {
     let mut world = World::pair(2);
     world.add("alice@example.com/tablet");
@@ -379,4 +434,27 @@ fn c8_a_list_that_the_server_withholds_is_an_event() {
     world.command(ALICE, Command::RetireDevice { device: tablet });
     world.run();
     assert!(count(&world, BOB, |event| matches!(event, Event::ListWithheld { .. })) >= 1);
+}
+
+#[test]
+fn a_record_of_a_key_given_up_does_not_stop_a_device_with_the_right_one() {
+    let mut world = talking(18);
+    let mut before = World::new(97);
+    before.add("alice@example.com/before");
+    before.connect(0);
+    before.run();
+    let node = "urn:xmpp:e2e:0:device";
+    let mut items = before.server.items(ALICE_JID, node).to_vec();
+    items.extend(world.server.items(ALICE_JID, node).to_vec());
+    world.server.set_items(ALICE_JID, node, items);
+    let mut laptop = Device::another(&world.devices[ALICE], "alice@example.com/laptop", &mut world.rng);
+    laptop.begins_anew = false;
+    world.devices.push(laptop);
+    world.connect(TABLET);
+    world.run();
+    assert_eq!(live(&world, TABLET).len(), 2);
+    let token = world.say(TABLET, BOB_JID, "x");
+    world.run();
+    let found = ends(&world, TABLET, token);
+    assert!(matches!(&found[..], [xmpp_e2e_testkit::device::End::Sent(_)]), "{found:?}");
 }

@@ -38,24 +38,8 @@ impl Draft<'_> {
         contact.tried = 0;
         let mut run = [0; 16];
         self.rng.fill_bytes(&mut run);
-        let search = Linking {
-            new: true,
-            stage: LinkingStage::Searching,
-            run,
-            session: [0; 16],
-            address: String::new(),
-            certificate: Bytes::new(Vec::new()),
-            mine: Secret::from(&[][..]),
-            theirs: [0; 32],
-            commitment: [0; 32],
-            confirmed: false,
-            other_confirmed: false,
-            issued: Bytes::new(Vec::new()),
-            last: Bytes::new(Vec::new()),
-            again_at: None,
-            deadline: self.now.after(LINKING_LIFE),
-        };
-        self.state.linkings.put(SEARCH, search);
+        let search = Linking::begun(true, LinkingStage::Searching, self.now.after(LINKING_LIFE));
+        self.state.linkings.put(SEARCH, Linking { run, ..search });
         self.notify(Event::LinkingStarted { run: RunId(run) });
         let own = self.own_mut()?;
         own.list_fetched = false;

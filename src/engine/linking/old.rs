@@ -4,9 +4,9 @@ use super::{MAX_REQUESTS, WINDOW};
 use crate::agent::Operation;
 use crate::engine::asks::operation;
 use crate::engine::draft::{Done, Draft};
-use crate::engine::own::{CERTIFICATE_LIFE, MAX_ACCEPTED};
+use crate::engine::own::CERTIFICATE_LIFE;
 use crate::engine::receive::Incoming;
-use crate::engine::records::{Accepted, Arrival, Linking, LinkingStage, Purpose};
+use crate::engine::records::{Arrival, Linking, LinkingStage, Purpose};
 use crate::env::Timestamp;
 use crate::error::{Error, Misbehaviour, Misuse, Reason};
 use crate::identity::{CertificateTbs, DeviceCertificate, DeviceEntry, DeviceState, LINKING_LIFE};
@@ -17,7 +17,6 @@ use crate::session::Session;
 use crate::stanza::{Body, Content, Control};
 use crate::step::{Event, LinkFault};
 use crate::verify::RunId;
-use crate::wire::Bytes;
 
 impl Draft<'_> {
     /// A device that asks to be linked has the keys of its provisional certificate: its session is kept for that.
@@ -38,12 +37,7 @@ impl Draft<'_> {
         if !matches!(&content.body, Body::Control(Control::Linking(message)) if asks(message.as_slice())) {
             return Ok(Err(Misbehaviour::OutOfTurn.into()));
         }
-        let accepted = Accepted { session: session.id() };
-        self.state.accepted.put((arrival.record_sequence, arrival.ephemeral), accepted);
-        if let Some(keys) = self.state.prekeys.get_mut(&arrival.record_sequence)? {
-            keys.accepted = keys.accepted.saturating_add(1);
-            self.unsettled |= keys.accepted >= MAX_ACCEPTED;
-        }
+        self.flight_accepted(arrival, session.id())?;
         let from = incoming.element.attr("from").unwrap_or_default();
         self.linking_arrived(device, arrival.certificate.as_slice(), session.id(), from)?;
         let key = (incoming.sender.clone(), device, session.id());
@@ -99,21 +93,11 @@ impl Draft<'_> {
         let now = self.now;
         self.own_mut()?.linking_requests.push(now.as_millis());
         let linking = Linking {
-            new: false,
-            stage: LinkingStage::Opening,
-            run: [0; 16],
             session,
             address: from.to_owned(),
             certificate: certificate.into(),
             mine: Secret::random(32, self.rng),
-            theirs: [0; 32],
-            commitment: [0; 32],
-            confirmed: false,
-            other_confirmed: false,
-            issued: Bytes::new(Vec::new()),
-            last: Bytes::new(Vec::new()),
-            again_at: None,
-            deadline: self.now.after(LINKING_LIFE),
+            ..Linking::begun(false, LinkingStage::Opening, self.now.after(LINKING_LIFE))
         };
         self.state.linkings.put(device, linking);
         Ok(())

@@ -297,6 +297,29 @@ pub(crate) struct Linking {
     pub(crate) deadline: Timestamp,
 }
 
+impl Linking {
+    /// A run of which nothing is known yet.
+    pub(crate) fn begun(new: bool, stage: LinkingStage, deadline: Timestamp) -> Self {
+        Self {
+            new,
+            stage,
+            run: [0; 16],
+            session: [0; 16],
+            address: String::new(),
+            certificate: Bytes::new(Vec::new()),
+            mine: Secret::from(&[][..]),
+            theirs: [0; 32],
+            commitment: [0; 32],
+            confirmed: false,
+            other_confirmed: false,
+            issued: Bytes::new(Vec::new()),
+            last: Bytes::new(Vec::new()),
+            again_at: None,
+            deadline,
+        }
+    }
+}
+
 record!(Linking, 22, u32, |linking| {
     let again = linking.again_at.map(Timestamp::from_millis);
     Some(again.map_or(linking.deadline, |again| again.min(linking.deadline)))

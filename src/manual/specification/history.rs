@@ -67,7 +67,8 @@
 //! An offer goes to one device. It is sent again, less and less often, until it is answered or has expired. Who has taken
 //! the file says so, and forgets `F`; who wants no more of it says *dropped*, either side. An offer of a name that was
 //! taken or dropped is answered the same again, and is not shown; one of a known name with other content is refused.
-//! Whoever has an answer forgets `F`. Both forget it after seven days.
+//! Whoever has an answer forgets `F`. Both forget it after seven days, and when a list of the account says that the other
+//! device lives no more: nothing of its file is taken over then.
 //!
 //! # Taking decisions over
 //!

@@ -78,7 +78,9 @@
 //! be left out of a later list.
 //!
 //! A tombstone says that the account has left the protocol. When a list is taken that does not let a device live which
-//! it names, all sessions with that device are closed: deleted, with what is stored for them.
+//! it names, all sessions with that device are closed: deleted, with what is stored for them. A device that its own list
+//! does not let live ends what is under way, and keeps nothing but whom it must not write to in clear. A device signs a
+//! tombstone only if its own user leaves with the account.
 //!
 //! # Device record
 //!
