@@ -159,7 +159,7 @@ impl Draft<'_> {
         if let Some(known) = self.state.devices.get_mut(&(jid.clone(), device))? {
             known.live = Some(key.2);
         }
-        if self.own()?.left || !self.is_trusted_friend(jid)? || self.check_trust(jid)?.is_err() {
+        if self.own()?.left || !self.is_friend(jid)? || self.check_trust(jid)?.is_err() {
             return Ok(());
         }
         let session = self.state.sessions.get(key)?.map(Session::suite_id);
