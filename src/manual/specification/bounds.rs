@@ -84,14 +84,14 @@
 //! | names told of children that are not covered | 16 | enough to find who adds them |
 //! | acknowledged ids kept | 64 to 128 | so that an error finds its token |
 //! | past decisions about the keys of a contact | 16 | a key every few months, each decided about twice |
-//! | codes scanned of accounts that have shown no key | 256 | who scans a room full of people has fewer; the oldest goes |
+//! | accounts that have shown no key, and whose code was scanned or key decided about on another device | 256 | who scans a room full of people has fewer; the oldest goes |
 //! | URI of a code | 9,469 bytes | a JID with every byte escaped |
 //! | decisions about keys in a file of history | 31 MB | one about each of the accounts remembered |
 //! | files of history with one device | 4 either way | one is needed; failed attempts must not stand in its way |
 //! | runs of linking in an hour | 3 comparisons, 6 requests, one at a time | one chance in 10^15 for each; a server makes up devices |
 //! | old devices asked at once to link | 4 | those at hand |
 //! | prekeys in a request to the agent | 128 | a store that ran empty |
-//! | messages kept to be sent again | 100 for a contact, 1 MiB in all, 7 days; configurable | more than is written before somebody notices |
+//! | messages kept to be sent again | 100 for a contact, 1 MiB in all, 7 days and at most an hour; configurable | more than is written before somebody notices |
 //! | messages sent again at one request | 100, the newest | the same |
 //! | times remembered of messages read since one could not be | 200 | twice as many |
 //! | requests for one device, and answers to it, within an hour | 3 | handshakes may cross twice |
