@@ -321,9 +321,7 @@ impl Draft<'_> {
         match contact.account_key {
             None => {
                 let decision = Decision { means: Means::OwnDevice, ..*decision };
-                if contact.expected.is_none() {
-                    self.expect(jid, *key, decision)?;
-                }
+                contact.expected.get_or_insert((*key, decision));
             }
             Some(known) if known == *key => {
                 if undecided {

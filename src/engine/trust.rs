@@ -94,17 +94,12 @@ impl Draft<'_> {
 
     /// Keeps in mind the key that an account must show first.
     fn expect_key(&mut self, jid: &BareJid, key: Digest) -> Done {
-        let at = self.now;
-        let decision = Decision { trust: Trust::Verified, means: Means::Code, at };
-        self.expect(jid, key, decision)
-    }
-
-    /// Keeps in mind what was decided about a key before it was shown; the oldest of too many go.
-    pub(super) fn expect(&mut self, jid: &BareJid, key: Digest, decision: Decision) -> Done {
         let mut others = Vec::new();
         for other in self.state.contacts.all_keys() {
             if let Some((_, decision)) = self.state.contacts.get(&other)?.and_then(|contact| contact.expected)
                 && other != *jid
+                // What another own device has decided is bounded by the accounts remembered.
+                && decision.means == Means::Code
             {
                 others.push((decision.at, other));
             }
@@ -114,6 +109,8 @@ impl Draft<'_> {
         {
             self.contact_mut(&oldest)?.expected = None;
         }
+        let at = self.now;
+        let decision = Decision { trust: Trust::Verified, means: Means::Code, at };
         self.contact_mut(jid)?.expected = Some((key, decision));
         Ok(())
     }

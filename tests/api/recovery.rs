@@ -426,7 +426,7 @@ fn what_is_kept_goes_in_time_and_when_nothing_is_to_be_kept() {
             world.run();
         } else {
             // Nothing but the engine's own timer.
-            world.advance(Duration::from_hours(7 * 24 + 1));
+            world.advance(Duration::from_hours(7 * 24 + 2));
         }
         assert!(!kept(&world), "{off}");
     }

@@ -84,7 +84,7 @@
 //! | names told of children that are not covered | 16 | enough to find who adds them |
 //! | acknowledged ids kept | 64 to 128 | so that an error finds its token |
 //! | past decisions about the keys of a contact | 16 | a key every few months, each decided about twice |
-//! | accounts that have shown no key, and whose code was scanned or key decided about on another device | 256 | who scans a room full of people has fewer; the oldest goes |
+//! | codes scanned of accounts that have shown no key | 256 | who scans a room full of people has fewer; the oldest goes |
 //! | URI of a code | 9,469 bytes | a JID with every byte escaped |
 //! | decisions about keys in a file of history | 31 MB | one about each of the accounts remembered |
 //! | files of history with one device | 4 either way | one is needed; failed attempts must not stand in its way |
