@@ -405,29 +405,3 @@ fn c23_nothing_is_kept_of_whom_the_user_forgets_or_leaves() {
     world.advance(Duration::from_secs(8 * DAY));
     assert_eq!(kept(&world), 0, "after a week");
 }
-
-#[test]
-fn what_is_kept_goes_in_time_and_when_nothing_is_to_be_kept() {
-    let kept = |world: &World| {
-        let (_, records) = content(&world.devices[ALICE].store);
-        let text = b"what is kept";
-        records.iter().any(|(_, value)| value.windows(text.len()).any(|part| part == text))
-    };
-    for off in [false, true] {
-        let mut world = talking(20);
-        world.say(ALICE, BOB_JID, "what is kept");
-        world.run();
-        assert!(kept(&world));
-        world.disconnect(ALICE);
-        if off {
-            world.devices[ALICE].config.resend_memory.messages = 0;
-            world.devices[ALICE].restore();
-            world.connect(ALICE);
-            world.run();
-        } else {
-            // Nothing but the engine's own timer.
-            world.advance(Duration::from_hours(7 * 24 + 2));
-        }
-        assert!(!kept(&world), "{off}");
-    }
-}

@@ -91,7 +91,7 @@
 //! | runs of linking in an hour | 3 comparisons, 6 requests, one at a time | one chance in 10^15 for each; a server makes up devices |
 //! | old devices asked at once to link | 4 | those at hand |
 //! | prekeys in a request to the agent | 128 | a store that ran empty |
-//! | messages kept to be sent again | 100 for a contact, 1 MiB in all, 7 days and at most an hour; configurable | more than is written before somebody notices |
+//! | messages kept to be sent again | 100 for a contact, 1 MiB in all, 7 days; configurable | more than is written before somebody notices |
 //! | messages sent again at one request | 100, the newest | the same |
 //! | times remembered of messages read since one could not be | 200 | twice as many |
 //! | requests for one device, and answers to it, within an hour | 3 | handshakes may cross twice |

@@ -57,8 +57,7 @@
 //! * under the account key that the contact still has, to an account that is not distrusted and may see one's presence,
 //! * whose level the session has,
 //!
-//! three times an hour for a device at most. What is kept goes after seven days and at most
-//! an hour, with the contact when it is forgotten,
+//! three times an hour for a device at most. What is kept goes after seven days, with the contact when it is forgotten,
 //! distrusted or has a new key accepted, and with everything when the account leaves.
 //!
 //! # A handshake that names an unknown secret
