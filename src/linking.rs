@@ -9,7 +9,7 @@ use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize};
 
 use crate::error::{Malformed, Reason};
 use crate::identity::{AccountKey, CertificateTbs, Digest, MAX_LIST, PublicKey};
-use crate::short_string::{SHORT_STRING_LEN, ShortString};
+use crate::short_string::ShortString;
 use crate::wire::{self, Bytes};
 
 /// What the hash of a commitment begins with.

@@ -161,6 +161,8 @@ impl Draft<'_> {
     /// outbox was sealed before the backup; the peer knows it if it came.
     pub(super) fn restored(&mut self) -> Done {
         let now = self.now;
+        // What waited behind an arrival is read below, in sessions of before: they are told by it.
+        self.own_mut()?.restored_at = now;
         for key in self.state.devices.all_keys() {
             if let Some(known) = self.state.devices.get_mut(&key)? {
                 // The next handshake names what this state has; the peer sees that it is old. Its
@@ -174,6 +176,7 @@ impl Draft<'_> {
         }
         // What was under way is of the time of the backup.
         self.end_runs(VerificationFault::SessionChanged, false)?;
+        self.drop_linkings()?;
         self.state.one_time.clear();
         self.state.openings.clear();
         self.state.asks.clear();
@@ -184,7 +187,6 @@ impl Draft<'_> {
         self.publish_anew(true)?;
         let certifies = self.config.identity.has_account_key();
         let own = self.own_mut()?;
-        own.restored_at = now;
         own.rotate_at = now;
         own.advert.clear();
         own.record = Bytes::new(Vec::new());
@@ -201,6 +203,8 @@ impl Draft<'_> {
         counters.prekey = past(now, counters.prekey);
         counters.statement = past_u64(now, counters.statement);
         counters.ask = past_u64(now, counters.ask);
+        // Also if it is a stanza that has told of it.
+        self.unsettled = true;
         Ok(())
     }
 

@@ -77,16 +77,21 @@ impl Draft<'_> {
         })
     }
 
-    /// Seals `control` in this session, and only there.
+    /// Seals `control` in this session, and only there, if that can be now.
     pub(super) fn send_control(&mut self, key: &SessionKey, control: Control) -> Done {
+        self.try_control(key, control).map(|_| ())
+    }
+
+    /// The same. Whether it was sealed.
+    pub(super) fn try_control(&mut self, key: &SessionKey, control: Control) -> Result<bool, Error> {
         let (jid, device, _) = key;
         if self.is_distrusted(jid)? {
-            return Ok(());
+            return Ok(false);
         }
-        let Some(session) = self.state.sessions.get(key)?.cloned() else { return Ok(()) };
-        let Some(suite) = self.config.suites.find(session.suite_id()) else { return Ok(()) };
+        let Some(session) = self.state.sessions.get(key)?.cloned() else { return Ok(false) };
+        let Some(suite) = self.config.suites.find(session.suite_id()) else { return Ok(false) };
         if self.state.outbox.len() + self.state.waiting.len() >= super::outbox::MAX_OUTBOX {
-            return Ok(());
+            return Ok(false);
         }
         let kept = matches!(control, Control::Resend(_));
         let own = self.own()?;
@@ -105,7 +110,7 @@ impl Draft<'_> {
         let to = Recipient { device: *device, own: *jid == account };
         let target = Target { jid: jid.clone(), to, session, suite };
         let Some(Sealed { bytes, .. }) = self.seal_direct(me, &bound, target, &content) else {
-            return Ok(());
+            return Ok(false);
         };
         let order = self.count(|counters| &mut counters.outbox)?;
         let mut element = Element::new("jabber:client", "message")
@@ -118,6 +123,6 @@ impl Draft<'_> {
         // No other hints: nobody wants it in an archive or on a telephone's screen. No type: servers make carbons of
         // such a message only if it has a body, and it is for one device.
         self.put_in_outbox(order, jid, None, write_stanza(&element), None);
-        Ok(())
+        Ok(true)
     }
 }

@@ -261,10 +261,12 @@ impl Draft<'_> {
             let untold = !known.named && own.renamed;
             let (Some(id), true, true) = (known.live, untold, known.is_good(self.now)) else { continue };
             let message = LinkingMessage::Name(own.name.as_bytes().into());
-            if let Some(known) = self.state.devices.get_mut(&(account.clone(), device))? {
+            let told = Control::Linking(message.encode().into());
+            if self.try_control(&(account.clone(), device, id), told)?
+                && let Some(known) = self.state.devices.get_mut(&(account.clone(), device))?
+            {
                 known.named = true;
             }
-            self.send_control(&(account.clone(), device, id), Control::Linking(message.encode().into()))?;
         }
         Ok(())
     }

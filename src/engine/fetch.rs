@@ -199,9 +199,11 @@ impl Draft<'_> {
             self.unsettled = true;
         }
         self.flush(jid)?;
-        let nobody = |contact: &Contact| contact.account_key.is_none() && !contact.friend;
-        if self.contact(jid)?.is_some_and(nobody) {
-            // A stranger whose keys are not to be had leaves nothing behind.
+        let decided = self.state.past_decisions.contains(jid);
+        let nobody =
+            |contact: &Contact| contact.account_key.is_none() && !contact.friend && !contact.is_of_user();
+        if !decided && self.contact(jid)?.is_some_and(nobody) {
+            // A stranger whose keys are not to be had leaves nothing behind. What the user has said of it stays.
             self.state.contacts.remove(jid);
         }
         Ok(())

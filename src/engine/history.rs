@@ -194,9 +194,19 @@ impl Draft<'_> {
         if self.own()?.connected {
             return self.send_offer(id);
         }
-        let again_at = self.now.after(REPEAT);
+        // Nothing to wake up for; with a stream it is sent.
         if let Some(history) = self.state.histories.get_mut(&id)? {
-            history.again_at = again_at;
+            history.again_at = history.expires;
+        }
+        Ok(())
+    }
+
+    /// There is a stream: offers that became due without one are sent.
+    pub(super) fn resume_histories(&mut self) -> Done {
+        for id in self.state.histories.all_keys() {
+            if self.state.histories.get(&id)?.is_some_and(|history| history.again_at >= history.expires) {
+                self.send_offer(id)?;
+            }
         }
         Ok(())
     }
@@ -348,10 +358,8 @@ impl Draft<'_> {
         let Found::Target(target) = self.target(&jid, device, true, self.config.least, false)? else {
             return Ok(false);
         };
-        let before = self.state.outbox.len();
         let message = wire::encode(message).into();
-        self.send_control(&(jid, device, target.session.id()), Control::History(message))?;
-        Ok(self.state.outbox.len() > before)
+        self.try_control(&(jid, device, target.session.id()), Control::History(message))
     }
 
     /// The files that this device has offered to another, or, of those got from it, all that are remembered.

@@ -40,6 +40,22 @@ const REPEAT: Duration = Duration::from_mins(1);
 /// Where a new device keeps that it looks for old ones: no device has this number.
 const SEARCH: u32 = 0;
 
+impl Linking {
+    /// The run whose end the user is told: of a new device that of its search.
+    fn shown_run(&self) -> Option<Run> {
+        let shown = match self.stage {
+            LinkingStage::Searching => true,
+            LinkingStage::Asked
+            | LinkingStage::Accepted
+            | LinkingStage::Comparing
+            | LinkingStage::Certifying
+            | LinkingStage::Listing => !self.new,
+            LinkingStage::Opening | LinkingStage::Sent | LinkingStage::Ended => false,
+        };
+        shown.then_some(self.run)
+    }
+}
+
 impl Draft<'_> {
     /// What both sides must see alike.
     fn transcript(&self, account: &BareJid, linking: &Linking) -> Result<Option<Transcript>, Error> {
@@ -330,6 +346,18 @@ impl Draft<'_> {
                 )
                 | None => {}
             }
+        }
+        Ok(())
+    }
+
+    /// No run goes on after a restoration, and nobody is told: its session has sealed what is not known here.
+    pub(super) fn drop_linkings(&mut self) -> Done {
+        for device in self.state.linkings.all_keys() {
+            let Some(linking) = self.state.linkings.get(&device)?.cloned() else { continue };
+            if let (Some(run), why) = (linking.shown_run(), LinkFault::Cancelled) {
+                self.notify(Event::LinkingFailed { run: RunId(run), why });
+            }
+            self.end_linking(device)?;
         }
         Ok(())
     }

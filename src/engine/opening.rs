@@ -70,6 +70,10 @@ impl Draft<'_> {
         let Some(suite) = suite.filter(|suite| suite.level >= level) else {
             return Ok(Found::Missing(Uncovered::TooWeak));
         };
+        // The other side refuses a handshake without, and everything in its session.
+        if occasion != Occasion::Linking && !self.is_certified()? {
+            return Ok(Found::Wait(Waiting::Agent));
+        }
         let own = self.own()?;
         let (connected, connection) = (own.connected, own.connection);
         let resource = self.contact(jid)?.and_then(|contact| {
@@ -356,7 +360,7 @@ impl Draft<'_> {
     /// Opens a handshake because the peer's device could not be understood.
     pub(super) fn reopen(&mut self, jid: &BareJid, device: u32) -> Done {
         let now = self.now;
-        if !self.is_friend(jid)? {
+        if !self.is_friend(jid)? || !self.is_certified()? {
             return Ok(());
         }
         let Some(known) = self.state.devices.get_mut(&(jid.clone(), device))? else { return Ok(()) };

@@ -81,6 +81,7 @@ impl Draft<'_> {
             }
             self.slot_freed = true;
             self.settle_leaving()?;
+            self.resume_histories()?;
             return self.flush_all();
         }
         let held = own.held.take();
@@ -103,6 +104,7 @@ impl Draft<'_> {
         }
         self.slot_freed = true;
         self.settle_leaving()?;
+        self.resume_histories()?;
         self.flush_all()
     }
 
@@ -164,6 +166,7 @@ impl Draft<'_> {
             (online && !own.presence.is_empty() && own.presence_advert != own.advert_sequence)
                 .then_some(own.presence_sent.after(PRESENCE_INTERVAL)),
             own.agent_retry_at.map(Timestamp::from_millis),
+            self.kept_until()?,
         ];
         let next = candidates.into_iter().flatten().filter(|at| *at > self.now).min();
         let next = next.map(Timestamp::as_millis);

@@ -9,6 +9,7 @@ use crate::identity::{DeviceCertificate, DeviceList};
 use crate::jid::BareJid;
 use crate::secret::Secret;
 use crate::step::{Authentication, Form, Need, SendError, Token};
+use crate::suite::Level;
 use crate::trust::{Decision, PastDecision, Trust, TrustPolicy};
 
 /// What would happen to a message to an account now: the padlock before sending.
@@ -118,6 +119,15 @@ pub enum Pending {
     Waiting(Token),
 }
 
+/// How many of an account's devices there are, and how many cannot be sent to: by their level, at all, or yet.
+#[derive(Default)]
+struct Prospect {
+    known: usize,
+    weak: usize,
+    missing: usize,
+    later: usize,
+}
+
 impl Engine {
     /// What would become of a message to `jid` with this need.
     ///
@@ -127,59 +137,49 @@ impl Engine {
         let jid = BareJid::parse(jid).map_err(|_| Misuse::Jid)?;
         let unknown = ContactRecord::default();
         let contact = self.state.contacts.get(&jid)?.unwrap_or(&unknown);
-        let left = self.state.own.get(&())?.is_some_and(|own| own.left);
+        let own = self.state.own.get(&())?;
         let needy = matches!(need, Need::Encrypted(_) | Need::Authenticated(_));
-        if left && (contact.never_clear() || needy) {
+        if own.is_some_and(|own| own.left) && (contact.never_clear() || needy) {
             return Ok(Outlook::Refused(SendError::Left));
         }
         let form = need.form();
-        if contact.is_distrusted() && !form.is_for_anyone() && !matches!(need, Need::Clear(_)) {
-            return Ok(Outlook::Refused(SendError::Distrusted));
-        }
-        if form.is_signed() {
-            // It needs nothing of the contact.
-            return Ok(Outlook::Authenticated);
-        }
         let level = match need {
             Need::Clear(_) => return Ok(Outlook::Clear),
             Need::Policy if !contact.never_clear() => return Ok(Outlook::Clear),
             Need::Policy => self.config.least,
             Need::Encrypted(level) | Need::Authenticated(Authentication { level, .. }) => *level,
         };
-        if self.state.own.get(&())?.is_some_and(|own| own.other_account.is_some()) {
+        if own.is_some_and(|own| own.other_account.is_some()) {
             return Ok(Outlook::Refused(SendError::OtherAccountKey));
+        }
+        if contact.is_distrusted() && !form.is_for_anyone() {
+            return Ok(Outlook::Refused(SendError::Distrusted));
+        }
+        let certified = own.is_some_and(|own| !own.certificate.as_slice().is_empty());
+        if form.is_signed() {
+            // It needs nothing of the contact.
+            return Ok(if certified { Outlook::Authenticated } else { Outlook::AuthenticatedLater });
         }
         if contact.other_key.is_some() {
             return Ok(Outlook::Refused(SendError::KeyChanged));
         }
-        if self.config.account != jid
+        let account = &self.config.account;
+        if *account != jid
             && let Err(why) = contact.check_trust(self.config.trust)
         {
             return Ok(Outlook::Refused(why));
         }
-        let mut ready = !contact.live.is_empty();
-        let (mut weak, mut missing) = (0, 0);
-        for device in &contact.live {
-            let known = self.state.devices.get(&(jid.clone(), *device))?;
-            if known.is_some_and(|known| !known.is_good(self.state.seen)) {
-                missing += 1;
-                continue;
-            }
-            let live = known.and_then(|known| known.live);
-            let session = match live {
-                Some(live) => self.state.sessions.get(&(jid.clone(), *device, live))?,
-                None => None,
-            };
-            let suite = session.and_then(|session| self.config.suites.find(session.suite_id()));
-            weak += usize::from(suite.is_some_and(|suite| suite.level < level));
-            ready &= suite.is_some();
+        let peers = self.prospect(&jid, level)?;
+        if peers.known > 0 && peers.weak + peers.missing == peers.known {
+            let why = if peers.weak > 0 { SendError::Level } else { SendError::NoKeys };
+            return Ok(Outlook::Refused(why));
         }
-        if !self.config.partial && weak + missing > 0 {
+        // What goes to a contact goes to one's own other devices too.
+        let others = if *account == jid { Prospect::default() } else { self.prospect(account, level)? };
+        if !self.config.partial && peers.weak + peers.missing + others.weak + others.missing > 0 {
             return Ok(Outlook::Refused(SendError::Incomplete));
         }
-        if weak > 0 && weak + missing == contact.live.len() {
-            return Ok(Outlook::Refused(SendError::Level));
-        }
+        let ready = certified && peers.known > 0 && peers.later + others.later == 0;
         Ok(match (need.form() == Form::Encrypted, ready) {
             (true, true) => Outlook::Encrypted,
             (true, false) => Outlook::EncryptedLater,
@@ -208,6 +208,30 @@ impl Engine {
         }
         let listed = self.state.contacts.get(&own.jid)?.is_some_and(|all| all.live.contains(&own.device));
         Ok(if listed { Standing::Member { account_key } } else { before })
+    }
+
+    /// How far the devices of an account can be sent to, but for this one.
+    fn prospect(&self, jid: &BareJid, level: Level) -> Result<Prospect, Error> {
+        let mut all = Prospect::default();
+        let me = self.state.own.get(&())?.filter(|own| own.jid == *jid).map(|own| own.device);
+        let live = self.state.contacts.get(jid)?.map_or(&[][..], |contact| &contact.live);
+        for device in live.iter().filter(|device| Some(**device) != me) {
+            all.known += 1;
+            let known = self.state.devices.get(&(jid.clone(), *device))?;
+            // An own one without record is not waited for.
+            if known.map_or(me.is_some(), |known| !known.is_good(self.state.seen)) {
+                all.missing += 1;
+                continue;
+            }
+            let session = match known.and_then(|known| known.live) {
+                Some(live) => self.state.sessions.get(&(jid.clone(), *device, live))?,
+                None => None,
+            };
+            let suite = session.and_then(|session| self.config.suites.find(session.suite_id()));
+            all.weak += usize::from(suite.is_some_and(|suite| suite.level < level));
+            all.later += usize::from(suite.is_none());
+        }
+        Ok(all)
     }
 
     /// The devices of the own account, this one among them, as the device list has them.

@@ -364,6 +364,11 @@ impl Contact {
         (self.sticky || self.trust.trust == Trust::Verified) && !self.left
     }
 
+    /// Whether it holds what the user has said, or has to look at, and no server can say again.
+    pub(crate) fn is_of_user(&self) -> bool {
+        self.expected.is_some() || self.other_key.is_some() || self.policy.is_some()
+    }
+
     /// Whether nothing at all goes to it.
     pub(crate) fn is_distrusted(&self) -> bool {
         self.trust.trust == Trust::Distrusted

@@ -15,12 +15,11 @@ use crate::identity::DeviceRecord;
 use crate::jid::BareJid;
 use crate::stanza::{Control, Resend};
 use crate::step::{Event, Via};
-use crate::trust::Trust;
 
 /// So long for what was overtaken on its way, and for all that cannot be read to have come: it is asked for once.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// While a handshake with the device is under way, it is looked at again after so long.
+/// While a handshake with the device is under way, or this one has no certificate, it is looked at again after so long.
 const AGAIN: Duration = Duration::from_mins(1);
 
 /// A session is opened for this at most so often with a device; and twice as seldom after each time that nothing came
@@ -103,13 +102,7 @@ impl Draft<'_> {
         let good = self
             .device(jid, device)?
             .is_some_and(|known| known.is_good(self.now) && !known.record.as_slice().is_empty());
-        Ok(good && !self.own()?.left && self.is_trusted_friend(jid)?)
-    }
-
-    /// Whether an account may have automatic messages that say something of what was read, or sent.
-    pub(super) fn is_trusted_friend(&self, jid: &BareJid) -> Result<bool, Error> {
-        let distrusted = self.contact(jid)?.is_some_and(|contact| contact.trust.trust == Trust::Distrusted);
-        Ok(!distrusted && self.is_friend(jid)?)
+        Ok(good && !self.own()?.left && !self.is_unlinked()? && self.is_friend(jid)?)
     }
 
     /// The highest time that a message of the device has said.
@@ -129,7 +122,7 @@ impl Draft<'_> {
             self.state.troubles.remove(key);
             return Ok(());
         }
-        if self.state.openings.contains(key) || self.state.arrivals.contains(key) {
+        if self.state.openings.contains(key) || self.state.arrivals.contains(key) || !self.is_certified()? {
             trouble.due = Some(self.now.after(AGAIN).as_millis());
             self.state.troubles.put(key.clone(), trouble);
             return Ok(());

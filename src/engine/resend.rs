@@ -55,6 +55,9 @@ impl Default for ResendMemory {
     }
 }
 
+/// What is kept is dropped at most so late, so that a device wakes up for it once an hour and not for each message.
+const KEPT_SLACK: Duration = Duration::from_hours(1);
+
 impl Draft<'_> {
     /// Keeps a message that goes out sealed.
     pub(super) fn keep(
@@ -84,7 +87,11 @@ impl Draft<'_> {
         if size > memory.bytes {
             return Ok(());
         }
+        let until = kept.time.after(memory.age).after(KEPT_SLACK).as_millis();
         self.state.kept.put((to.clone(), order), kept);
+        if self.own()?.wake_at.is_none_or(|at| at > until) {
+            self.own_mut()?.wake_at = Some(until);
+        }
         let counters = self.state.counters.get_mut(&())?.ok_or(Misuse::Record)?;
         counters.kept = counters.kept.saturating_add(size);
         let total = counters.kept;
@@ -120,11 +127,24 @@ impl Draft<'_> {
         Ok(())
     }
 
+    /// When the oldest message kept, and with it those that are nearly as old, are dropped.
+    pub(super) fn kept_until(&self) -> Result<Option<Timestamp>, Error> {
+        let mut oldest = None;
+        for key in self.state.kept.all_keys() {
+            if let Some(kept) = self.state.kept.get(&key)? {
+                oldest = Some(oldest.map_or(kept.time, |oldest: Timestamp| oldest.min(kept.time)));
+            }
+        }
+        let memory = self.config.resend_memory;
+        Ok(oldest.map(|oldest| oldest.after(memory.age).after(KEPT_SLACK)))
+    }
+
     /// Drops the messages that are too old, or all if none are to be kept any more.
     pub(super) fn expire_kept(&mut self) -> Done {
-        let age = self.config.resend_memory.age;
+        let (memory, now) = (self.config.resend_memory, self.now);
+        let gone = |kept: &Kept| memory.messages == 0 || now.since(kept.time) >= memory.age;
         for key in self.state.kept.all_keys() {
-            if self.state.kept.get(&key)?.is_some_and(|kept| self.now.since(kept.time) >= age) {
+            if self.state.kept.get(&key)?.is_some_and(gone) {
                 self.drop_kept(&key)?;
             }
         }
@@ -160,7 +180,7 @@ impl Draft<'_> {
             known.live = Some(key.2);
         }
         let in_question = self.contact(jid)?.is_some_and(|contact| contact.other_key.is_some());
-        let trusted = self.is_trusted_friend(jid)? && self.check_trust(jid)?.is_ok() && !in_question;
+        let trusted = self.is_friend(jid)? && self.check_trust(jid)?.is_ok() && !in_question;
         if self.own()?.left || !trusted {
             return Ok(());
         }
@@ -184,8 +204,8 @@ impl Draft<'_> {
                 id: kept.id,
                 content: kept.content.expose().into(),
             };
-            self.send_control(key, Control::Resend(Resend::Message(again)))?;
-            count = count.saturating_add(1);
+            let sealed = self.try_control(key, Control::Resend(Resend::Message(again)))?;
+            count = count.saturating_add(u16::from(sealed));
         }
         if count > 0 {
             self.notify(Event::Resent { peer: jid.clone(), device, count });

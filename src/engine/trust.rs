@@ -8,6 +8,7 @@ use crate::identity::Digest;
 use crate::jid::BareJid;
 use crate::step::{Event, ScanOutcome, SendError};
 use crate::trust::{Decision, Means, PastDecision, Trust, TrustPolicy};
+use crate::verify::VerificationFault;
 
 /// Past decisions kept for a contact: a key every few months, and each decided about twice.
 const MAX_HISTORY: usize = 16;
@@ -32,6 +33,10 @@ impl Draft<'_> {
     pub(super) fn decide_trust(&mut self, jid: &BareJid, key: &Digest, trust: Trust, means: Means) -> Done {
         if self.contact(jid)?.is_none_or(|contact| contact.account_key.as_ref() != Some(key)) {
             return Ok(());
+        }
+        if trust == Trust::Distrusted {
+            // Else it would verify what the user has just decided against; and nothing can be said to it afterwards.
+            self.end_run(jid, VerificationFault::Cancelled, true)?;
         }
         let before = self.replace_decision(jid, trust, means)?;
         if trust == Trust::Distrusted {
@@ -124,6 +129,8 @@ impl Draft<'_> {
         for other in self.state.contacts.all_keys() {
             if let Some((_, decision)) = self.state.contacts.get(&other)?.and_then(|contact| contact.expected)
                 && other != *jid
+                // What another own device has decided is bounded by the accounts remembered.
+                && decision.means == Means::Code
             {
                 others.push((decision.at, other));
             }

@@ -462,3 +462,19 @@ fn c22_what_a_retired_device_has_offered_is_taken_no_more() {
     });
     assert_eq!(refused, Some(Error::Misuse(Misuse::History)));
 }
+
+#[test]
+fn offline_an_offer_wakes_nobody_and_it_is_sent_with_the_next_stream() {
+    let mut world = three(60);
+    world.disconnect(TABLET);
+    let (_, file) = seal(&mut world, ALICE, TABLET, b"archive");
+    offer(&mut world, ALICE, &file);
+    world.disconnect(ALICE);
+    world.advance(Duration::from_hours(3));
+    let wake = world.devices[ALICE].next_wakeup();
+    assert!(wake.is_none_or(|at| at > world.now.after(Duration::from_hours(3))), "{wake:?} {:?}", world.now);
+    world.server.log.clear();
+    world.connect(ALICE);
+    world.run();
+    assert!(!sent(&world, ALICE, "<e ").is_empty(), "{}", world.dump());
+}

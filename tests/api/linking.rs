@@ -493,3 +493,17 @@ fn a_new_device_under_the_number_of_another_is_refused() {
     let refused = |event: &Event| matches!(event, Event::Rejected { reason, .. } if *reason == wrong);
     assert!(count(&world, ALICE, refused) >= 1);
 }
+
+#[test]
+fn c2_a_run_of_before_a_restoration_ends_and_its_session_seals_nothing() {
+    let mut world = newcomer(20);
+    compared(&mut world, ALICE);
+    world.devices[ALICE].answers = false;
+    world.command(ALICE, Command::Restored);
+    world.run();
+    assert_eq!(faults(&world, ALICE), [LinkFault::Cancelled]);
+    world.server.log.clear();
+    world.advance(Duration::from_mins(11));
+    assert_eq!(sent(&world, ALICE, "<e "), Vec::<String>::new());
+    assert_eq!(faults(&world, ALICE), [LinkFault::Cancelled]);
+}

@@ -1,7 +1,7 @@
 //! What a stanza needs, and what can be known before it is sent.
 
 use xmpp_e2e::suite::{SUITE_CLASSICAL, Suites};
-use xmpp_e2e::{Error, Input, Misuse, Outlook, Pending, Protection, SendError, Waiting};
+use xmpp_e2e::{Authentication, Error, Input, Misuse, Outlook, Pending, Protection, SendError, Waiting};
 use xmpp_e2e_testkit::device::End;
 
 use super::*;
@@ -184,4 +184,31 @@ fn both_sides_export_the_same_secret_apart_for_each_use() {
     assert_eq!(export(&world, ALICE, "media", b"call 1"), Some(secret));
     let unknown = world.devices[ALICE].engine().export(BOB_JID, ids[1] ^ 1, "media", b"", 32).unwrap();
     assert!(unknown.is_none());
+}
+
+#[test]
+fn the_outlook_is_what_becomes_of_a_message() {
+    let mut world = talking(30);
+    let outlook = |world: &World, need: &Need| world.devices[ALICE].engine().outlook(BOB_JID, need).unwrap();
+    let signed = Need::Authenticated(Authentication::signed());
+    assert_eq!(outlook(&world, &signed), Outlook::Authenticated);
+    // Without a certificate a message waits for the agent.
+    world.devices[ALICE].answers = false;
+    world.command(ALICE, xmpp_e2e::Command::Restored);
+    assert_eq!(outlook(&world, &signed), Outlook::AuthenticatedLater);
+    let token = world.say_with(ALICE, BOB_JID, "x", signed);
+    assert_eq!(ends(&world, ALICE, token), []);
+}
+
+#[test]
+fn the_outlook_knows_that_all_devices_have_expired() {
+    let mut world = talking(31);
+    world.disconnect(BOB);
+    world.run();
+    world.advance(std::time::Duration::from_secs(400 * DAY));
+    let outlook = world.devices[ALICE].engine().outlook(BOB_JID, &Need::Policy).unwrap();
+    let token = world.say(ALICE, BOB_JID, "x");
+    world.run();
+    assert_eq!(ends(&world, ALICE, token), [End::Failed(SendError::NoKeys)]);
+    assert_eq!(outlook, Outlook::Refused(SendError::NoKeys));
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use xmpp_e2e::{Command, Misbehaviour};
 use xmpp_e2e_testkit::device::Job;
+use xmpp_e2e_testkit::wire::{Catch, is_protected};
 
 use super::*;
 
@@ -233,4 +234,84 @@ fn c2_a_tombstone_that_was_not_sent_is_sent_on_the_next_stream() {
     world.connect(BOB);
     world.run();
     assert_eq!(sent(&world, BOB, "urn:xmpp:e2e:0:devices").len(), 0);
+}
+
+/// What a device sent last, as it comes from this address and with its last bit turned.
+fn damaged(world: &World, device: usize, from: &str) -> String {
+    let stanza = sent(world, device, "<e ").pop().unwrap();
+    let stanza = stanza.replacen("<message ", &format!("<message from='{from}' "), 1);
+    let mut bytes = xmpp_e2e_testkit::wire::bytes_in(&stanza, "e", 0);
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    xmpp_e2e_testkit::wire::with_bytes(&stanza, "e", 0, &bytes)
+}
+
+#[test]
+fn c2_nothing_is_opened_before_the_restored_device_has_its_certificate() {
+    let mut world = talking(64);
+    world.say(BOB, ALICE_JID, "are you there?");
+    let damaged = damaged(&world, BOB, "bob@example.org/desk");
+    world.devices[ALICE].answers = false;
+    world.command(ALICE, Command::Restored);
+    world.step(ALICE, Job::Received(damaged));
+    world.run();
+    // Longer than she waits before she asks for it again, and the agent has its dialogue open.
+    world.advance(Duration::from_secs(10));
+    world.devices[ALICE].answers = true;
+    world.with(ALICE, Device::answer);
+    world.advance(Duration::from_mins(3));
+    assert_eq!(rejected(&world, BOB), [], "{}", world.dump());
+    assert!(bodies(&world, ALICE).contains(&"are you there?"), "{}", world.dump());
+    both_hear(&mut world, "healed");
+}
+
+#[test]
+fn c2_a_request_that_waited_behind_a_handshake_revives_no_session_of_before() {
+    let mut world = talking(65);
+    // Bob misses something.
+    world.say(ALICE, BOB_JID, "damaged");
+    let damaged = damaged(&world, ALICE, "alice@example.com/phone");
+    world.step(BOB, Job::Received(damaged));
+    // He asks for it in the next session that Alice opens, and then opens one himself.
+    let held = Catch::new(&mut world.server, "alice@example.com/phone", is_protected);
+    world.command(ALICE, Command::Restored);
+    world.run();
+    world.say(ALICE, BOB_JID, "new session");
+    world.run();
+    assert_eq!(count(&world, BOB, |event| matches!(event, Event::Recovering { .. })), 1, "{}", world.dump());
+    let asked = held.all();
+    world.command(BOB, Command::Restored);
+    world.run();
+    world.say(BOB, ALICE_JID, "of a new session");
+    world.run();
+    let opened = held.all().pop().unwrap();
+    assert!(!asked.contains(&opened));
+    world.now = world.now.after(Duration::from_secs(1));
+    world.devices[ALICE].answers = false;
+    world.step(ALICE, Job::Received(opened));
+    for stanza in asked {
+        world.step(ALICE, Job::Received(stanza));
+    }
+    world.server.log.clear();
+    world.command(ALICE, Command::Restored);
+    world.run();
+    world.say(ALICE, BOB_JID, "after");
+    world.run();
+    assert_eq!(sent(&world, ALICE, "<e "), Vec::<String>::new(), "{}", world.dump());
+}
+
+#[test]
+fn c4_a_device_that_is_told_of_its_copy_by_presence_renews_itself_at_once() {
+    let mut world = cloned(66);
+    world.server.log.clear();
+    world.devices[ALICE].record.events.clear();
+    // Alice begins anew, and her copy sees an advert of its own number that it has not made.
+    world.command(ALICE, Command::Restored);
+    world.run();
+    world.disconnect(ALICE);
+    world.connect(ALICE);
+    world.run();
+    let told = |device| count(&world, device, |event| matches!(event, Event::Cloned));
+    assert_eq!(told(COPY), 1, "{}", world.dump());
+    assert!(!sent(&world, COPY, "urn:xmpp:e2e:0:device").is_empty(), "{}", world.dump());
 }

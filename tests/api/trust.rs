@@ -524,3 +524,19 @@ fn c21_a_verified_contact_that_was_forgotten_counts_as_once_verified() {
     let history = world.devices[ALICE].engine().trust_history(BOB_JID).unwrap();
     assert_eq!(history.last().map(|past| past.decision.trust), Some(Trust::Verified));
 }
+
+#[test]
+fn c12_what_the_user_has_said_of_a_stranger_survives_a_fetch_without_keys() {
+    // Nobody is there, and nobody of that name is on the roster.
+    let mut world = World::new(20);
+    world.add("alice@example.com/phone");
+    world.connect(ALICE);
+    world.run();
+    scan(&mut world, Fingerprint::new(BareJid::parse(BOB_JID).unwrap(), [1; 32]));
+    policy(&mut world, TrustPolicy::VerifiedOnly);
+    for text in ["one", "two", "three"] {
+        assert_eq!(say(&mut world, text), [End::Failed(SendError::NoKeys)], "{text}");
+    }
+    assert_eq!(bob(&world).policy, Some(TrustPolicy::VerifiedOnly));
+    assert_eq!(sent(&world, ALICE, "<message"), Vec::<String>::new());
+}

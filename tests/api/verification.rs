@@ -6,6 +6,8 @@ mod refused;
 use std::time::Duration;
 
 use xmpp_e2e::{Command, Contact, Engine, Means, RunId, SharedSecret, ShortString, Trust, VerificationFault};
+use xmpp_e2e_testkit::device::Job;
+use xmpp_e2e_testkit::wire::{Catch, is_protected};
 
 use super::*;
 
@@ -448,4 +450,36 @@ fn both_sides_can_cancel_at_any_time() {
         }
         quiet(&world);
     }
+}
+
+/// Alice says that she distrusts Bob's key.
+fn distrust(world: &mut World) {
+    let key = contact(world, ALICE).account_key.unwrap();
+    let (jid, trust, means) = (BOB_JID, Trust::Distrusted, Means::User);
+    world.command(ALICE, Command::SetTrust { jid, key, trust, means });
+    world.run();
+}
+
+#[test]
+fn who_is_distrusted_during_a_run_is_not_verified_by_it() {
+    // Alice has confirmed the string, and the confirmation of the other side comes after.
+    let mut world = shown(40);
+    confirm(&mut world, ALICE, true);
+    distrust(&mut world);
+    assert_eq!(faults(&world, BOB), [VerificationFault::Cancelled]);
+    confirm(&mut world, BOB, true);
+    assert_eq!((trust(&world, ALICE), done(&world, ALICE)), ((Trust::Distrusted, Means::User), 0));
+    assert_eq!(faults(&world, ALICE), [VerificationFault::Cancelled]);
+
+    // Alice has answered the question, and Bob's word that it is right is under way.
+    let mut world = talking(41);
+    ask(&mut world, BOB, "the blue house");
+    let held = Catch::new(&mut world.server, "alice@example.com/phone", is_protected);
+    answer(&mut world, ALICE, "the blue house");
+    distrust(&mut world);
+    for stanza in held.all() {
+        world.step(ALICE, Job::Received(stanza));
+    }
+    assert_eq!((trust(&world, ALICE), done(&world, ALICE)), ((Trust::Distrusted, Means::User), 0));
+    assert_eq!(faults(&world, ALICE), [VerificationFault::Cancelled]);
 }

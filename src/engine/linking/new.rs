@@ -52,6 +52,11 @@ impl Draft<'_> {
         Ok(!self.config.identity.has_account_key() && self.own()?.certificate.as_slice().is_empty())
     }
 
+    /// Whether this device has a certificate of its account.
+    pub(in crate::engine) fn is_certified(&self) -> Result<bool, Error> {
+        Ok(!self.own()?.certificate.as_slice().is_empty())
+    }
+
     /// The certificate that a handshake shows: provisional before there is another.
     pub(in crate::engine) fn certificate_to_show(&self) -> Result<Bytes, Error> {
         match self.state.linkings.get(&SEARCH)? {

@@ -7,7 +7,7 @@ use crate::error::{Error, Misbehaviour, Reason};
 use crate::identity::Digest;
 use crate::jid::BareJid;
 use crate::secret::Secret;
-use crate::trust::{Means, Trust};
+use crate::trust::Means;
 use crate::verify::{
     Element, Message, Method, PURPOSE, RunId, Step, VerificationFault, check_element, commit,
 };
@@ -82,7 +82,7 @@ impl Draft<'_> {
         let Some(contact) = self.contact(jid)?.filter(|contact| contact.other_key.is_none()) else {
             return Ok(false);
         };
-        let distrusted = contact.trust.trust == Trust::Distrusted;
+        let distrusted = contact.is_distrusted();
         let asked = self.verification(jid)?.is_some_and(|known| known.begun.iter().any(|begun| begun.ours));
         Ok(!distrusted && (asked || self.is_friend(jid)?))
     }

@@ -97,9 +97,10 @@
 //! # A state that was restored
 //!
 //! A device whose state was restored from a backup must not seal with it. It drops all own prekeys, published
-//! and one-time, and the list of accepted flights; it abandons its sending sessions; it makes a new certificate, record and
-//! advert with numbers past all that it can have used, as are its prekey ids; it opens new handshakes, which
-//! name the resumption secrets that it still has. The peer sees that they are old. What came since the backup is asked for
+//! and one-time, and the list of accepted flights; it abandons its sending sessions, and ends comparisons and runs of
+//! linking without a word in their sessions; it makes a new certificate, record and
+//! advert with numbers past all that it can have used, as are its prekey ids; once it has the certificate it opens new
+//! handshakes, which name the resumption secrets that it still has. The peer sees that they are old. What came since the backup is asked for
 //! as [`recovery`](super::recovery) says.
 //!
 //! The same is done, at most once a day, by a device to which a record or an advert comes that its own signing key has

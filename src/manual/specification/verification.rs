@@ -129,7 +129,7 @@
 //!   many*, and the user is not asked. Of two requests that cross one is counted.
 //! * A run ends ten minutes after it began, on each side by its own clock.
 //! * Requests are taken only from who may see presence, and from who was asked in the last hour; never from who is distrusted. The
-//!   others are refused without an answer.
+//!   others are refused without an answer. A run under way ends when the user distrusts the key.
 //! * Who gives a run up says so with *abort*. A message of a run that is not known is answered with *gone*; *abort* is
 //!   never answered. Both go only to who may see presence, or has asked or agreed.
 //! * A run id is taken once in an hour.
