@@ -173,6 +173,8 @@ pub(crate) struct Session {
     marks: Vec<Mark>,
     /// The highest time that a message of the other side's has said, in milliseconds.
     heard: u64,
+    /// The latest time that a message, of any kind, has said.
+    latest: u64,
     kem: KemRatchet,
     resumption: Resumption,
     #[tls_codec(with = "crate::session::codec::secret32")]
@@ -245,6 +247,7 @@ impl Session {
             recent: Vec::new(),
             marks: Vec::new(),
             heard: 0,
+            latest: 0,
             kem: KemRatchet::new(now),
             resumption: Resumption::new(derive("resumption secret", SECRET_LEN)?),
             exporter: derive("exporter", SECRET_LEN)?,
@@ -332,6 +335,16 @@ impl Session {
     }
 
     /// Takes note of the time that a message said.
+    pub(crate) fn note_latest(&mut self, time: Timestamp) {
+        self.latest = self.latest.max(time.as_millis());
+    }
+
+    /// The latest time that a message, of any kind, has said, in milliseconds.
+    pub(crate) fn latest(&self) -> u64 {
+        self.latest
+    }
+
+    /// Notes the time of a message of the application.
     pub(crate) fn note_heard(&mut self, time: Timestamp) {
         self.heard = self.heard.max(time.as_millis());
     }

@@ -127,7 +127,14 @@ impl Draft<'_> {
     pub(super) fn amend_after(&mut self, known: &DeviceList, taken: &DeviceList) -> Done {
         let lost: Vec<DeviceEntry> =
             known.entries().iter().filter(|entry| !is_said(taken.entries(), entry)).copied().collect();
+        let account = self.own()?.jid.clone();
         for entry in lost {
+            // It stays so here whatever lists a server shows, and on a device that cannot have one signed too.
+            if entry.state == DeviceState::Retired
+                && let Some(device) = self.state.devices.get_mut(&(account.clone(), entry.device))?
+            {
+                device.retired = true;
+            }
             self.amend(entry)?;
         }
         Ok(())

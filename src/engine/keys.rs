@@ -286,7 +286,15 @@ impl Draft<'_> {
     /// Takes over a verified list: sessions of devices that do not live by it close.
     pub(super) fn store_list(&mut self, jid: &BareJid, list: &DeviceList) -> Done {
         let entries = list.entries().iter().map(|entry| entry.device);
-        let live: Vec<u32> = entries.filter(|device| list.is_live(*device) && !list.is_tombstone()).collect();
+        let mut live: Vec<u32> =
+            entries.filter(|device| list.is_live(*device) && !list.is_tombstone()).collect();
+        if self.own()?.jid == *jid {
+            for device in live.clone() {
+                if self.device(jid, device)?.is_some_and(|known| known.retired) {
+                    live.retain(|live| *live != device);
+                }
+            }
+        }
         self.tell_devices(jid, &live, list)?;
         let contact = self.contact_mut(jid)?;
         contact.list = list.bytes().into();

@@ -443,6 +443,7 @@ impl Draft<'_> {
         let time = content.time;
         let said = incoming.kind == StanzaKind::Message && !matches!(content.body, Body::Control(_));
         let again = said && self.was_read(&key.0, key.1, time)?;
+        session.note_latest(time);
         if said {
             session.note_heard(time);
         }

@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use crate::engine::deliver::Given;
 use crate::engine::draft::{Done, Draft};
+use crate::engine::outbox::MAX_OUTBOX;
 use crate::engine::receive::{How, Incoming};
 use crate::engine::records::{Kept, SessionKey};
 use crate::engine::recovery::Missing;
@@ -22,6 +23,10 @@ pub(super) const MAX_RESENT: usize = 100;
 /// A device is sent messages again at most so often within [`ANSWERS`]: as often as it may ask.
 const MAX_ANSWERS: u8 = 3;
 const ANSWERS: Duration = Duration::from_hours(1);
+
+/// All devices of an account are sent messages again so often within [`ANSWERS`]: an account may list 32 devices, and
+/// each answer may be a mebibyte.
+const MAX_ANSWERS_OF_ACCOUNT: u32 = 12;
 
 /// What is kept of sent messages, to be sent again to devices that they were sealed for and that could not read them.
 ///
@@ -147,12 +152,7 @@ impl Draft<'_> {
             return Ok(());
         }
         let live = self.device(jid, device)?.and_then(|known| known.live);
-        let heard = match live {
-            Some(live) => self.state.sessions.get(&(jid.clone(), device, live))?.map_or(0, Session::heard),
-            None => 0,
-        };
-        if said.as_millis() < heard {
-            // Held back on its way: the device has moved on since, and so it stays.
+        if live != Some(key.2) && self.has_moved_on(key, live, said)? {
             return Ok(());
         }
         // Whichever handshake was later: here both understand each other, and in the live one it may be that they do not.
@@ -172,6 +172,10 @@ impl Draft<'_> {
         let first = wanted.len().saturating_sub(MAX_RESENT);
         let mut count: u16 = 0;
         for (to, kept) in wanted.drain(first..) {
+            // The user's own messages need room, too.
+            if self.state.outbox.len() >= MAX_OUTBOX / 2 {
+                break;
+            }
             let again = Again {
                 addressed: to.as_str().to_owned(),
                 stanza_type: kept.stanza_type,
@@ -185,6 +189,21 @@ impl Draft<'_> {
             self.notify(Event::Resent { peer: jid.clone(), device, count });
         }
         Ok(())
+    }
+
+    /// Whether the device has gone on to another session since it said something in this one: then that was held back on
+    /// its way, or is of a thief who has the old session and not the new one.
+    fn has_moved_on(&self, key: &SessionKey, live: Option<[u8; 16]>, said: Timestamp) -> Result<bool, Error> {
+        let created = self.state.sessions.get(key)?.map(Session::created);
+        for other in self.sessions_of(&key.0, key.1) {
+            let Some(session) = self.state.sessions.get(&other)? else { continue };
+            let later =
+                Some(other.2) == live && session.flight().is_none() && Some(session.created()) > created;
+            if later || session.latest() > said.as_millis() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The messages that a device may have again, in order: sealed for it, under the key that its account still has,
@@ -219,6 +238,18 @@ impl Draft<'_> {
         Ok(wanted)
     }
 
+    /// How often devices of an account have been sent messages again within the hour.
+    fn answers_to(&self, jid: &BareJid) -> Result<u32, Error> {
+        let mut all = 0;
+        for key in self.state.troubles.keys((jid.clone(), 0)..=(jid.clone(), u32::MAX)) {
+            let Some(trouble) = self.state.troubles.get(&key)? else { continue };
+            if self.now.since(Timestamp::from_millis(trouble.answered_at)) < ANSWERS {
+                all += u32::from(trouble.answered);
+            }
+        }
+        Ok(all)
+    }
+
     /// Whether a device may be sent messages again, counting this time.
     fn may_answer_again(&mut self, jid: &BareJid, device: u32) -> Result<bool, Error> {
         let key = (jid.clone(), device);
@@ -228,7 +259,7 @@ impl Draft<'_> {
             trouble.answered_at = now.as_millis();
             trouble.answered = 0;
         }
-        if trouble.answered >= MAX_ANSWERS {
+        if trouble.answered >= MAX_ANSWERS || self.answers_to(jid)? >= MAX_ANSWERS_OF_ACCOUNT {
             return Ok(false);
         }
         trouble.answered += 1;

@@ -88,13 +88,13 @@
 //! | URI of a code | 9,469 bytes | a JID with every byte escaped |
 //! | decisions about keys in a file of history | 31 MB | one about each of the accounts remembered |
 //! | files of history with one device | 4 either way | one is needed; failed attempts must not stand in its way |
-//! | runs of linking in an hour | 3 comparisons, 6 requests, one at a time | one chance in 10^15 for each; a server makes up devices |
+//! | runs of linking in an hour | 3 comparisons, 6 requests, one at a time | one chance in 2^48 for each; a server makes up devices |
 //! | old devices asked at once to link | 4 | those at hand |
 //! | prekeys in a request to the agent | 128 | a store that ran empty |
 //! | messages kept to be sent again | 100 for a contact, 1 MiB in all, 7 days; configurable | more than is written before somebody notices |
 //! | messages sent again at one request | 100, the newest | the same |
 //! | times remembered of messages read since one could not be | 200 | twice as many |
-//! | requests for one device, and answers to it, within an hour | 3 | handshakes may cross twice |
+//! | requests for one device, and answers to it, within an hour | 3; 12 answers to an account | handshakes may cross twice; an account may list 32 devices |
 //! | attempts of which nothing came | 4, each twice as long after the one before | no loop |
 //! | read chains remembered in a session | 64 | a page of an archive |
 //! | read messages of which another would be noticed | 8 | what two copies write in a minute |

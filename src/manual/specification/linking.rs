@@ -62,9 +62,9 @@
 //!             ‖ opaque contribution_of_old<V>)
 //! ```
 //!
-//! `session` is the id of the session. The first 16 bytes of `s`, as a number, modulo 10^15, are shown as 15 decimal
-//! digits in three groups of five. Contributions are 32 random bytes, of each run and device their own. The new device has
-//! committed itself before it sees the other's, so whoever stands between meets the string by chance, once in 10^15 tries;
+//! `session` is the id of the session. The first six bytes of `s`, as a number, are shown as 15 decimal digits in
+//! three groups of five, or as the words of [`verification`](super::verification). Contributions are 32 random bytes, of each run and device their own. The new device has
+//! committed itself before it sees the other's, so whoever stands between meets the string by chance, once in 2^48 tries;
 //! and has three in an hour.
 //!
 //! # Limits
