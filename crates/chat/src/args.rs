@@ -163,6 +163,7 @@ const MANUAL: &str = concat!(
 
 Marks on a terminal:
   [encrypted] [clear]   how a message is, or in the prompt would be, protected
+  [verified]            encrypted, by a key that was compared; [distrusted]: by one not to be used
   [readable]            the sender is certain, but it could be read on the way
   [later]           it will be encrypted, and waits for keys
   [refused]         it would not go out

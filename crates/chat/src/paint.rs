@@ -231,13 +231,17 @@ impl Printer {
     }
 
     fn message(&self, n: i64, entry: &Entry) -> String {
-        let Entry { direction, jid, time, text, state, protection, .. } = entry;
+        let Entry { direction, jid, time, text, state, protection, trust, .. } = entry;
         let who = match direction {
             Direction::In => text::safe(jid),
             Direction::Out => format!("you to {}", text::safe(jid)),
             Direction::Copy => format!("you, elsewhere, to {}", text::safe(jid)),
         };
         let protection = match protection {
+            _ if trust.as_deref() == Some("distrusted") => self.color(RED, "[distrusted]"),
+            Some(Protection::Encrypted) if trust.as_deref() == Some("verified") => {
+                self.color(GREEN, "[verified] ")
+            }
             Some(Protection::Encrypted) => self.color(GREEN, "[encrypted]"),
             Some(Protection::Authenticated) => self.color(YELLOW, "[readable] "),
             Some(Protection::Clear) => self.color(RED, "[clear]    "),
@@ -293,6 +297,35 @@ mod tests {
         for line in lines {
             let painted = printer.paint(&line);
             assert!(!painted.chars().any(|c| c.is_control() && c != '\n' || c == '\u{202e}'), "{painted:?}");
+        }
+    }
+
+    #[test]
+    fn the_mark_says_how_the_key_was_trusted() {
+        let printer = Printer { people: true, color: false, prompt: String::new() };
+        let mark = |trust: Option<&str>, protection| {
+            let mut entry = Entry::incoming("juliet@example.com", "hi", 0);
+            (entry.trust, entry.protection) = (trust.map(str::to_owned), Some(protection));
+            printer.paint(&Line::In { n: 1, entry })
+        };
+        assert!(mark(None, Protection::Encrypted).contains("[encrypted]"));
+        assert!(mark(Some("first-use"), Protection::Encrypted).contains("[encrypted]"));
+        assert!(mark(Some("verified"), Protection::Encrypted).contains("[verified]"));
+        assert!(mark(Some("verified"), Protection::Authenticated).contains("[readable]"));
+        assert!(mark(Some("distrusted"), Protection::Encrypted).contains("[distrusted]"));
+    }
+
+    #[test]
+    fn only_the_own_key_has_a_code_for_cameras() {
+        let printer = Printer { people: true, color: false, prompt: String::new() };
+        let jid = xmpp_e2e_client::xmpp_e2e::BareJid::parse("juliet@example.com").unwrap();
+        let fingerprint = Fingerprint::new(jid, [7; 32]);
+        for own in [true, false] {
+            let line = Line::Fingerprint { fingerprint: fingerprint.clone(), own, changed: false };
+            let painted = printer.paint(&line);
+            assert_eq!((painted.contains('▀'), painted.contains(&fingerprint.uri())), (own, own));
+            let first = fingerprint.digits().split(' ').take(4).collect::<Vec<_>>().join(" ");
+            assert!(painted.contains(&first), "{painted}");
         }
     }
 }

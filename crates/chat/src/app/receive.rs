@@ -89,6 +89,7 @@ impl App {
                 // Whatever else there may be is at least that.
                 _ => Protection::Authenticated,
             });
+            entry.trust = Some(words::trust(context.trust).to_owned());
             entry.id = message.id.unwrap_or_default();
             // The number alone would begin anew should the engine ever forget all it has.
             let key =

@@ -63,6 +63,8 @@ pub struct Entry {
     pub state: Option<State>,
     /// None while it is not decided.
     pub protection: Option<Protection>,
+    /// How far the sender's key was trusted when it came, in a word.
+    pub trust: Option<String>,
     /// The stanza's id.
     pub id: String,
     /// Of one that goes out.
@@ -83,6 +85,7 @@ impl Entry {
             text: text.to_owned(),
             state: None,
             protection: None,
+            trust: None,
             id: String::new(),
             token: None,
             only_encrypted: false,
@@ -107,7 +110,8 @@ impl Entry {
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
-        let Self { direction, jid, device, time, text, state, protection, id, token, only_encrypted } = self;
+        let Self { direction, jid, device, time, text, state, protection, trust, id, token, only_encrypted } =
+            self;
         let mut out = VERSION.to_owned();
         let mut line = |name: &str, value: &str| {
             out.push('\n');
@@ -129,6 +133,9 @@ impl Entry {
         }
         if let Some(protection) = protection {
             line("protection", protection.word());
+        }
+        if let Some(trust) = trust {
+            line("trust", trust);
         }
         if !id.is_empty() {
             line("id", id);
@@ -162,6 +169,7 @@ impl Entry {
                 "state" => state = Some(value),
                 "why" => why = value,
                 "protection" => entry.protection = Some(Protection::of(&value)?),
+                "trust" => entry.trust = Some(value),
                 "id" => entry.id = value,
                 "token" => entry.token = Some(value.parse().ok()?),
                 "need" => entry.only_encrypted = value == "encrypted",
@@ -275,6 +283,7 @@ mod tests {
             entry.state = Some(state);
             entry.device = Some(7);
             entry.protection = Some(Protection::Encrypted);
+            entry.trust = Some("verified".to_owned());
             entry.token = Some(9);
             entry.only_encrypted = true;
             entry.direction = Direction::Copy;

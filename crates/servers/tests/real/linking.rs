@@ -82,7 +82,7 @@ fn device(who: &mut Terminal, place: &str) -> Option<String> {
     who.say("/devices");
     // The answers stand before that of the next line.
     who.say("/to bob@a.test");
-    who.wait_again(&["ok", "to bob@a.test"], before.max(1));
+    who.wait_again(&["ok", "to bob@a.test"], before + 1);
     let lines = who.lines_of_last();
     let line = lines.iter().rev().find(|line| {
         let fields: Vec<&str> = line.split('\t').collect();
