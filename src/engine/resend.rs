@@ -301,6 +301,9 @@ impl Draft<'_> {
         }
         let key = (sender.clone(), device, session.id());
         self.trouble_read(&key, Some(time))?;
+        if let Some(trouble) = self.state.troubles.get_mut(&(sender.clone(), device))? {
+            trouble.forget_at = self.now.after(super::recovery::FORGET);
+        }
         // What another own device has sent comes as a carbon does.
         let outer = (sender == own).then(|| carbon(&own, &element));
         let via = if outer.is_some() { Via::Carbon } else { Via::Stream };
