@@ -18,7 +18,7 @@ use crate::identity::{
 use crate::jid::{Address, BareJid};
 use crate::presence::{AdvertTbs, PresenceMeaning};
 use crate::stanza::parse;
-use crate::step::{Effect, SendError, Token};
+use crate::step::{Effect, Event, SendError, Token};
 use crate::wire::Bytes;
 
 /// A certificate lasts a year and is renewed a quarter before, so that a device that is rarely
@@ -140,6 +140,10 @@ impl Draft<'_> {
             self.effects.push(Effect::Ask(request));
         }
         self.repeat_linking()?;
+        if let Some(digest) = self.own()?.other_account {
+            // Nothing goes on until the user has decided.
+            self.notify(Event::OtherAccountKey { digest });
+        }
         for key in self.state.outbox.all_keys() {
             if !new_stream {
                 self.resend(key)?;

@@ -249,6 +249,7 @@ fn nothing_is_published_over_another_account_key_before_the_user_says_so() {
     world.crash(TABLET);
     world.run();
     assert!(sent(&world, TABLET, "<e2e ").is_empty(), "also after a restart");
+    assert_eq!(count(&world, TABLET, told), 2, "the first may have been lost with the program");
     world.command(TABLET, Command::BeginAnew);
     world.run();
     assert!(!sent(&world, TABLET, "<e2e ").is_empty());
