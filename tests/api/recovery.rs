@@ -185,7 +185,8 @@ fn c3_what_came_again_is_not_delivered_when_its_stanza_comes_weeks_later() {
     let mut world = talking(9);
     world.say(ALICE, BOB_JID, "first");
     world.run();
-    let stamped = |stanza: String| stanza.replacen("<message ", "<message from='alice@example.com/phone' ", 1);
+    let stamped =
+        |stanza: String| stanza.replacen("<message ", "<message from='alice@example.com/phone' ", 1);
     let first = stamped(sent(&world, ALICE, "<e ").pop().unwrap());
     // Something of no session that Bob has.
     let mut forged = xmpp_e2e_testkit::wire::bytes_in(&first, "e", 0);
