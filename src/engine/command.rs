@@ -58,8 +58,8 @@ impl Draft<'_> {
 
     /// The user has looked at the new key, or wants the one before it back: the old one's devices and sessions go.
     pub(super) fn accept_key(&mut self, jid: &BareJid, digest: [u8; 32]) -> Done {
-        let shown = |contact: &Contact| [contact.other_key, contact.former_key].contains(&Some(digest));
-        if !self.contact(jid)?.is_some_and(shown) {
+        let shown = self.contact(jid)?.is_some_and(|contact| contact.other_key == Some(digest));
+        if !shown && !self.is_former_key(jid, &digest)? {
             return Err(Misuse::Key.into());
         }
         self.end_run(jid, VerificationFault::KeyChanged, false)?;

@@ -306,6 +306,7 @@ impl Draft<'_> {
         if !decided || !room || self.own()?.jid == *jid {
             return Ok(());
         }
+        let former = self.is_former_key(jid, key)?;
         let contact = self.contact_mut(jid)?;
         let undecided = matches!(contact.trust.trust, Trust::Unknown | Trust::FirstUse);
         match contact.account_key {
@@ -320,7 +321,7 @@ impl Draft<'_> {
             }
             // One of the two keys is not the contact's, or was before it had this one.
             Some(_) => {
-                let news = contact.other_key.is_none() && contact.former_key != Some(*key);
+                let news = contact.other_key.is_none() && !former;
                 if undecided && news && decision.trust == Trust::Verified {
                     contact.other_key = Some(*key);
                     self.notify(Event::KeyChanged { peer: jid.clone(), digest: *key });
