@@ -253,10 +253,6 @@ impl Draft<'_> {
         let id = session.id();
         if let Some(known) = self.state.devices.get_mut(&key)? {
             known.sent_counter = opening.counter;
-            if opening.announce {
-                // The hour until the next counts from here: for one-time prekeys it may have waited.
-                known.reopened = self.now.as_millis();
-            }
         }
         self.store_session(jid, device, session);
         self.make_live(jid, device, id, opening.counter)?;

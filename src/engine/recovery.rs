@@ -148,8 +148,13 @@ impl Draft<'_> {
             self.state.troubles.put(key.clone(), trouble);
             return Ok(());
         }
+        trouble.due = None;
+        trouble.failures = trouble.failures.saturating_add(1);
+        trouble.asked = 0;
+        trouble.asked_at = self.now.as_millis();
+        self.state.troubles.put(key.clone(), trouble);
         let Some(known) = self.state.devices.get(key)? else { return Ok(()) };
-        let (live, record, reopened) = (known.live, known.record.clone(), known.reopened);
+        let (live, record) = (known.live, known.record.clone());
         let now = self.now;
         let unanswered = match live {
             Some(id) => {
@@ -160,28 +165,12 @@ impl Draft<'_> {
             }
             None => None,
         };
-        let live = live.filter(|_| unanswered.is_some_and(|age| age < INTERVAL));
-        let next = Timestamp::from_millis(reopened).after(INTERVAL);
-        if live.is_none() && reopened != 0 && now < next {
-            // One was opened since, for what was not understood: one an hour is enough for both.
-            trouble.due = Some(next.as_millis());
-            self.state.troubles.put(key.clone(), trouble);
-            return Ok(());
-        }
-        trouble.due = None;
-        trouble.failures = trouble.failures.saturating_add(1);
-        trouble.asked = 0;
-        trouble.asked_at = now.as_millis();
-        self.state.troubles.put(key.clone(), trouble);
-        if let Some(live) = live {
+        if let Some(live) = live.filter(|_| unanswered.is_some_and(|age| age < INTERVAL)) {
             // There is a handshake on its way; the question repeats it.
             return self.ask_in(&(jid.clone(), device, live));
         }
         // One that was not answered for long may be to prekeys that are gone, and what it would name is not known there.
         let occasion = if unanswered.is_some() { Occasion::NothingInCommon } else { Occasion::NotUnderstood };
-        if let Some(known) = self.state.devices.get_mut(key)? {
-            known.reopened = now.as_millis();
-        }
         let record = DeviceRecord::from_store(record.as_slice()).map_err(|_| Misuse::Record)?;
         self.open_session(jid, &record, self.config.least, occasion)?;
         Ok(())
@@ -197,10 +186,6 @@ impl Draft<'_> {
         {
             trouble.due = Some(soon);
             trouble.failures = trouble.failures.saturating_sub(1);
-            let asked_at = trouble.asked_at;
-            if let Some(known) = self.state.devices.get_mut(key)?.filter(|known| known.reopened == asked_at) {
-                known.reopened = 0;
-            }
         }
         Ok(())
     }

@@ -81,7 +81,7 @@
 //! | an empty message | heartbeat | the same |
 //! | a question for what could not be read, in a new session | [`recovery`](super::recovery) | the same, not distrusted; once an hour for a device |
 //! | messages once more | that question | the same |
-//! | a handshake of one's own with an empty message | a flight named an unknown resumption secret | the same; once an hour for a device, together with questions |
+//! | a handshake of one's own with an empty message | a flight named an unknown resumption secret | the same; once an hour for a device |
 //! | keys | a request | as above; to others the iq is the application's to answer |
 //! | requests for keys | an unverified advert, something to send | the account, of a few accounts at once |
 //! | own list and record, the nodes' configuration | what is published is not what should be | the own server |

@@ -65,5 +65,4 @@
 //! # A handshake that names an unknown secret
 //!
 //! The responder opens its own, with a counter above the one that it was shown; if its own was not answered either, without
-//! naming a secret. This and the above are limited together, to one handshake an hour for a device: within an hour after either this
-//! one is not opened, and a question waits until the hour has passed if it has no session to go in.
+//! naming a secret. This is limited to once an hour for a device, apart from the above.
