@@ -179,7 +179,8 @@ impl Draft<'_> {
         if established || own.disowned.is_some() || !self.config.identity.has_account_key() {
             return Ok(false);
         }
-        if own.other_account != Some(digest) {
+        if own.other_account.is_none() {
+            // Of several keys of before one is told: the decision is about all.
             self.own_mut()?.other_account = Some(digest);
             self.notify(Event::OtherAccountKey { digest });
         }
