@@ -58,7 +58,8 @@ impl Draft<'_> {
 
     /// The user has looked at the new key, or wants the one before it back: the old one's devices and sessions go.
     pub(super) fn accept_key(&mut self, jid: &BareJid, digest: [u8; 32]) -> Done {
-        let Some(contact) = self.contact(jid)?.filter(|contact| contact.may_accept(&digest)) else {
+        let former = self.is_former_key(jid, &digest)?;
+        let Some(contact) = self.contact(jid)?.filter(|contact| former || contact.may_accept(&digest)) else {
             return Err(Misuse::Key.into());
         };
         let (trust, means) = match contact.verified_elsewhere(&digest) {

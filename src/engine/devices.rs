@@ -196,7 +196,8 @@ impl Draft<'_> {
             }
             return Ok(false);
         }
-        if own.other_account != Some(digest) {
+        if own.other_account.is_none() {
+            // Of several keys of before one is told: the decision is about all.
             self.own_mut()?.other_account = Some(digest);
             self.notify(Event::OtherAccountKey { digest });
         }

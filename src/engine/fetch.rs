@@ -374,7 +374,7 @@ impl Draft<'_> {
         }
     }
 
-    fn got_list(&mut self, jid: &BareJid, text: Option<&str>) -> Done {
+    pub(super) fn got_list(&mut self, jid: &BareJid, text: Option<&str>) -> Done {
         if self.own()?.jid == *jid {
             self.own_mut()?.list_refused = false;
         }

@@ -321,6 +321,7 @@ impl Draft<'_> {
         if !is_decided(decision) || !room || self.own()?.jid == *jid {
             return Ok(());
         }
+        let former = self.is_former_key(jid, key)?;
         let contact = self.contact_mut(jid)?;
         let undecided = matches!(contact.trust.trust, Trust::Unknown | Trust::FirstUse);
         match contact.account_key {
@@ -338,7 +339,7 @@ impl Draft<'_> {
             }
             // One of the two keys is not the contact's, or was before it had this one.
             Some(_) => {
-                let told = contact.verified_elsewhere(key).is_some() || contact.former_key == Some(*key);
+                let told = contact.verified_elsewhere(key).is_some() || former;
                 if undecided && !told && decision.trust == Trust::Verified {
                     contact.expected = Some((*key, Decision { means: Means::OwnDevice, ..*decision }));
                     self.key_changed(jid, *key)?;

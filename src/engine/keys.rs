@@ -170,7 +170,7 @@ impl Draft<'_> {
             Some(known) if known == digest => Ok(true),
             Some(_) => {
                 let news = contact.and_then(|contact| contact.other_key) != Some(digest);
-                let former = contact.and_then(|contact| contact.former_key) == Some(digest);
+                let former = self.is_former_key(jid, &digest)?;
                 if own.is_some() && self.shows_other_account(digest)? {
                     // A key of before, or made by mistake: the user decides.
                 } else if mine {
@@ -189,8 +189,8 @@ impl Draft<'_> {
                     expected != digest && decision.trust == Trust::Verified
                 };
                 if expected.is_some_and(other) {
-                    let known = contact.map(|contact| [contact.other_key, contact.former_key]);
-                    if known.is_some_and(|known| known.contains(&Some(digest))) {
+                    let other = contact.and_then(|contact| contact.other_key) == Some(digest);
+                    if other || self.is_former_key(jid, &digest)? {
                         self.reject(Some(jid), Misbehaviour::WrongSubject);
                     } else {
                         self.key_changed(jid, digest)?;
@@ -213,6 +213,19 @@ impl Draft<'_> {
                 Ok(true)
             }
         }
+    }
+
+    /// Whether the user has seen this key of the account before, and has another in its place: records of dead keys stay
+    /// with servers.
+    pub(super) fn is_former_key(&self, jid: &BareJid, digest: &Digest) -> Result<bool, Error> {
+        let contact = self.contact(jid)?;
+        let keys = contact.map(|contact| (contact.account_key, contact.former_key)).unwrap_or_default();
+        if keys.0.as_ref() == Some(digest) {
+            return Ok(false);
+        }
+        let former = keys.1.as_ref() == Some(digest);
+        let past = self.state.past_decisions.get(jid)?;
+        Ok(former || past.is_some_and(|history| history.past.iter().any(|past| past.key == *digest)))
     }
 
     /// The account shows another key than it must.

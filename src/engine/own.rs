@@ -143,6 +143,7 @@ impl Draft<'_> {
         }
         self.repeat_linking()?;
         if let Some(digest) = self.own()?.other_account {
+            // Nothing goes on until the user has decided.
             self.notify(Event::OtherAccountKey { digest });
         }
         for key in self.state.outbox.all_keys() {
@@ -166,7 +167,6 @@ impl Draft<'_> {
             (online && !own.presence.is_empty() && own.presence_advert != own.advert_sequence)
                 .then_some(own.presence_sent.after(PRESENCE_INTERVAL)),
             own.agent_retry_at.map(Timestamp::from_millis),
-            self.kept_until()?,
         ];
         let next = candidates.into_iter().flatten().filter(|at| *at > self.now).min();
         let next = next.map(Timestamp::as_millis);

@@ -50,6 +50,8 @@ pub(crate) enum PublishStep {
     Room = 5,
     /// The node read back.
     Check = 6,
+    /// The list read before it is put there again: another device's may be newer.
+    Read = 7,
 }
 
 impl Draft<'_> {
@@ -67,8 +69,11 @@ impl Draft<'_> {
             let list = own.list_restricted;
             let record = own.record_restricted || own.publish_fault == Some(PublishFault::Lost);
             let own = self.own_mut()?;
-            own.list_published &= !list;
             own.record_published &= !record;
+            if list {
+                own.list_published = false;
+                return self.publish_step(false, PublishStep::Read);
+            }
         }
         self.publish_next()
     }
@@ -102,7 +107,7 @@ impl Draft<'_> {
                 ("set", payload)
             }
             PublishStep::Configure | PublishStep::Room => ("set", pep::configure(node, most)),
-            PublishStep::Check => ("get", pep::items(node, None)),
+            PublishStep::Check | PublishStep::Read => ("get", pep::items(node, None)),
         };
         self.own_mut()?.publishing = Some(Publishing { record, step });
         self.request("", Query::Publication, kind, &payload)
@@ -118,6 +123,9 @@ impl Draft<'_> {
         let retry = if iq.is_some_and(pep::says_wait) { PUBLISH_RETRY_BUSY } else { PUBLISH_RETRY };
         let answer = pep::answer(iq);
         match (step, answer) {
+            (PublishStep::Read, Answer::Done) => self.list_read(iq),
+            // That it is not to be had says nothing against putting it there.
+            (PublishStep::Read, Answer::Precondition | Answer::Fault(_)) => self.publish_next(),
             (PublishStep::Options | PublishStep::Again, Answer::Done) => self.item_published(record, false),
             (PublishStep::Options, Answer::Precondition) => self.publish_step(record, PublishStep::Configure),
             (PublishStep::Configure, Answer::Done) => {
@@ -153,6 +161,15 @@ impl Draft<'_> {
         // Many servers keep one item for a node: the next device's record would replace this one.
         let step = if own.room_made || restricted { PublishStep::Check } else { PublishStep::Room };
         self.publish_step(true, step)
+    }
+
+    /// The list that is to be put over: it is taken if it is newer, and put there again as it should be.
+    fn list_read(&mut self, iq: Option<&Element<'_>>) -> Done {
+        let account = self.own()?.jid.clone();
+        let items = iq.map(|iq| pep::read_items(iq, pep::NODE_DEVICES, "devices")).unwrap_or_default();
+        self.got_list(&account, items.first().map(|(_, text)| text.as_str()))?;
+        self.own_mut()?.list_published = false;
+        self.publish_next()
     }
 
     /// The items of the node after publication: this device's own is there, and so are those of the

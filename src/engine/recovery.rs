@@ -13,6 +13,7 @@ use crate::env::Timestamp;
 use crate::error::{Error, Misbehaviour, Misuse, Reason, Unreadable};
 use crate::identity::DeviceRecord;
 use crate::jid::BareJid;
+use crate::session::SKIPPED_LIFE;
 use crate::stanza::{Control, Resend};
 use crate::step::{Event, Via};
 
@@ -36,8 +37,12 @@ const MAX_ASKED: u8 = 3;
 /// Times of messages read that are remembered: more than are sent again.
 const MAX_READ: usize = 2 * super::resend::MAX_RESENT;
 
-/// All is forgotten so long after the last trouble: what was asked for has come, or is kept no more.
-pub(super) const FORGET: Duration = Duration::from_hours(8 * 24);
+/// No session is opened after [`MAX_FAILURES`] for so long after the last: what was asked for is kept no more.
+const GIVEN_UP: Duration = Duration::from_hours(8 * 24);
+
+/// All is forgotten so long after the last trouble, and after what was last sent again: what came that way must not be
+/// taken a second time from the stanza that it was in first, which can be read as long as its key is stored.
+pub(super) const FORGET: Duration = SKIPPED_LIFE.saturating_add(GIVEN_UP);
 
 /// After a restore archives hold what the state does not know: so long that is asked for, too.
 const RESTORED: Duration = Duration::from_hours(7 * 24);
@@ -75,7 +80,10 @@ impl Draft<'_> {
         let key = (jid.clone(), device);
         let mut trouble = self.state.troubles.get(&key)?.cloned().unwrap_or_default();
         if trouble.failures >= MAX_FAILURES {
-            return Ok(false);
+            if self.now.since(Timestamp::from_millis(trouble.asked_at)) < GIVEN_UP {
+                return Ok(false);
+            }
+            trouble.failures = 0;
         }
         if !trouble.open {
             trouble.from = self.heard_of(jid, device)?;
@@ -118,6 +126,12 @@ impl Draft<'_> {
     pub(super) fn trouble_due(&mut self, key: &(BareJid, u32)) -> Done {
         let (jid, device) = (&key.0, key.1);
         let Some(mut trouble) = self.state.troubles.get(key)?.cloned() else { return Ok(()) };
+        if let (None, Some(until)) = (trouble.due, self.catching_up_until()?) {
+            // What the archive still has can be read.
+            trouble.forget_at = until;
+            self.state.troubles.put(key.clone(), trouble);
+            return Ok(());
+        }
         if trouble.due.is_none() || !self.may_ask_again(jid, device)? {
             self.state.troubles.remove(key);
             return Ok(());

@@ -55,9 +55,6 @@ impl Default for ResendMemory {
     }
 }
 
-/// What is kept is dropped at most so late, so that a device wakes up for it once an hour and not for each message.
-const KEPT_SLACK: Duration = Duration::from_hours(1);
-
 impl Draft<'_> {
     /// Keeps a message that goes out sealed.
     pub(super) fn keep(
@@ -87,11 +84,7 @@ impl Draft<'_> {
         if size > memory.bytes {
             return Ok(());
         }
-        let until = kept.time.after(memory.age).after(KEPT_SLACK).as_millis();
         self.state.kept.put((to.clone(), order), kept);
-        if self.own()?.wake_at.is_none_or(|at| at > until) {
-            self.own_mut()?.wake_at = Some(until);
-        }
         let counters = self.state.counters.get_mut(&())?.ok_or(Misuse::Record)?;
         counters.kept = counters.kept.saturating_add(size);
         let total = counters.kept;
@@ -125,18 +118,6 @@ impl Draft<'_> {
         let counters = self.state.counters.get_mut(&())?.ok_or(Misuse::Record)?;
         counters.kept = counters.kept.saturating_sub(size);
         Ok(())
-    }
-
-    /// When the oldest message kept, and with it those that are nearly as old, are dropped.
-    pub(super) fn kept_until(&self) -> Result<Option<Timestamp>, Error> {
-        let mut oldest = None;
-        for key in self.state.kept.all_keys() {
-            if let Some(kept) = self.state.kept.get(&key)? {
-                oldest = Some(oldest.map_or(kept.time, |oldest: Timestamp| oldest.min(kept.time)));
-            }
-        }
-        let memory = self.config.resend_memory;
-        Ok(oldest.map(|oldest| oldest.after(memory.age).after(KEPT_SLACK)))
     }
 
     /// Drops the messages that are too old, or all if none are to be kept any more.
@@ -354,6 +335,9 @@ impl Draft<'_> {
         }
         let key = (sender.clone(), device, session.id());
         self.trouble_read(&key, Some(time))?;
+        if let Some(trouble) = self.state.troubles.get_mut(&(sender.clone(), device))? {
+            trouble.forget_at = self.now.after(super::recovery::FORGET);
+        }
         // What another own device has sent comes as a carbon does.
         let outer = (sender == own).then(|| carbon(&own, &element));
         let via = if outer.is_some() { Via::Carbon } else { Via::Stream };

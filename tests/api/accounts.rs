@@ -51,6 +51,35 @@ fn a_changed_key_stops_sending_until_the_user_accepts_it() {
 }
 
 #[test]
+fn records_of_two_dead_keys_beside_the_third_are_no_news() {
+    let mut world = new_bob(9);
+    let changed =
+        |world: &World| world.devices[ALICE].engine().contact(BOB_JID).unwrap().unwrap().changed_key;
+    for _ in 0..2 {
+        let digest = changed(&world).expect("another key");
+        world.command(ALICE, Command::AcceptKey { jid: BOB_JID, digest });
+        world.run();
+        if world.server.items(BOB_JID, "urn:xmpp:e2e:0:device").len() < 3 {
+            world.disconnect(BOB);
+            world.run();
+            world.devices[BOB] = Device::first("bob@example.org/desk", &mut world.rng);
+            world.connect(BOB);
+            world.run();
+        }
+    }
+    assert_eq!(world.server.items(BOB_JID, "urn:xmpp:e2e:0:device").len(), 3);
+    // The keys are looked at again.
+    for _ in 0..3 {
+        world.advance(std::time::Duration::from_hours(1));
+        world.say(ALICE, BOB_JID, "to the third");
+        world.run();
+    }
+    assert_eq!(changed(&world), None, "{}", world.dump());
+    assert_eq!(count(&world, ALICE, |event| matches!(event, Event::KeyChanged { .. })), 2);
+    assert_eq!(bodies(&world, BOB), ["to the third"; 3]);
+}
+
+#[test]
 fn two_keys_of_a_contact_that_showed_no_advert_stop_clear_text_too() {
     let mut world = World::new(41);
     world.add("alice@example.com/phone");

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use xmpp_e2e::{Event, PublishFault};
+use xmpp_e2e_testkit::link::Odds;
 use xmpp_e2e_testkit::server::Pep;
 
 use super::*;
@@ -40,6 +41,23 @@ fn reconnect(world: &mut World, device: usize) {
     world.run();
     world.connect(device);
     world.run();
+}
+
+#[test]
+fn c9_a_list_that_cannot_be_opened_to_all_is_not_put_over_a_newer_one() {
+    let mut world = alone(Pep::PreconditionNotMet);
+    // The two do not see each other.
+    let odds = Odds { lose: 1000, ..Odds::default() };
+    world.lossy(1, odds).spare(|stanza| stanza.starts_with("<iq"));
+    world.add("alice@example.com/tablet");
+    world.connect(1);
+    world.run();
+    let newest = world.server.items(ALICE_JID, DEVICES).to_vec();
+    world.server.log.clear();
+    world.advance(Duration::from_hours(2));
+    let lists = sent(&world, ALICE, "<publish node='urn:xmpp:e2e:0:devices'>");
+    assert!(!lists.is_empty() && newest.len() == 1);
+    assert!(lists.iter().all(|list| list.contains(&newest[0].1)), "{lists:?}");
 }
 
 #[test]

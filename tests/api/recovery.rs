@@ -218,6 +218,36 @@ fn c4_forgeries_open_one_session_an_hour_and_fewer_if_nothing_comes_of_it() {
 }
 
 #[test]
+fn c3_what_came_again_is_not_delivered_when_its_stanza_comes_weeks_later() {
+    let mut world = talking(9);
+    world.say(ALICE, BOB_JID, "first");
+    world.run();
+    let stamped =
+        |stanza: String| stanza.replacen("<message ", "<message from='alice@example.com/phone' ", 1);
+    let first = stamped(sent(&world, ALICE, "<e ").pop().unwrap());
+    // Something of no session that Bob has.
+    let mut forged = xmpp_e2e_testkit::wire::bytes_in(&first, "e", 0);
+    forged[9] ^= 0x55;
+    let forged = xmpp_e2e_testkit::wire::with_bytes(&first, "e", 0, &forged);
+    world.step(BOB, Job::Received(forged));
+    let odds = Odds { lose: 1000, ..Odds::default() };
+    world.lossy(9, odds).spare(|stanza| !stanza.starts_with("<message"));
+    world.say(ALICE, BOB_JID, "held back");
+    world.run();
+    let held = stamped(sent(&world, ALICE, "<e ").pop().unwrap());
+    world.steady();
+    world.say(ALICE, BOB_JID, "next");
+    world.run();
+    world.advance(minute());
+    let all = ["first", "held back", "next"];
+    assert_eq!((sorted(bodies(&world, BOB)), asked(&world, BOB)), (all.to_vec(), 1), "{}", world.dump());
+    world.advance(Duration::from_secs(20 * DAY));
+    world.step(BOB, Job::Received(held));
+    world.run();
+    assert_eq!(sorted(bodies(&world, BOB)), all, "{}", world.dump());
+}
+
+#[test]
 fn c4_strangers_and_the_distrusted_are_never_asked() {
     for distrusted in [false, true] {
         let mut world = behind(5);

@@ -133,7 +133,8 @@
 //! | an offer of it without answer sent again | after 1 hour, doubled each time up to 1 day | what carries it can be lost |
 //! | a handshake because of misunderstanding | hourly for a device | no loop |
 //! | a handshake because of something unreadable | 5 seconds later, hourly for a device | what was overtaken comes first |
-//! | what could not be read forgotten | 8 days | nobody keeps it longer by default |
+//! | what could not be read forgotten | 38 days after the last trouble, or after what was sent again; not while an archive is read | a stored key opens the first stanza for 30 days |
+//! | nothing asked for after four handshakes in vain | 8 days | nobody keeps it longer by default |
 //! | archives asked for after a restore | 7 days | the same |
 //! | catching up | 24 hours with a stream, 7 days in all | reading an archive takes minutes |
 //! | a copy of this device acted upon | daily | two copies would start anew without end |

@@ -119,6 +119,7 @@
 //! * If the server answers `precondition-not-met`, the publisher configures the node (XEP-0060, section 8.2) with
 //!   `pubsub#access_model` = `open`, `pubsub#persist_items` = `true` and `pubsub#max_items`, and publishes again. If
 //!   either fails, it publishes without options, for those who see presence may read it then, and an event says so.
+//!   Before that is tried again the list is read, and taken if it is newer: another device may have put its own there.
 //! * Many servers keep one item for a node unless told otherwise, so that the record of one device would replace
 //!   that of another. After its first record is published a device configures the node of the records in the same
 //!   way. `pubsub#max_items` is 32 for the records and 1 for the list, in decimal: not all servers know `max`.
