@@ -16,6 +16,7 @@ use crate::wire::Bytes;
 pub(crate) type Done = Result<(), Error>;
 
 /// The state as the step would leave it, and the effects so far.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Draft<'a> {
     pub(crate) config: &'a Config,
     pub(crate) state: &'a mut State,

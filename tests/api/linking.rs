@@ -130,7 +130,7 @@ fn linking_may_begin_at_any_point_of_a_fetch() {
         world.add_unlinked("alice@example.com/tablet");
         world.connect(NEW);
         for _ in 0..taken {
-            world.with(NEW, |device, server, env| device.receive(server, env));
+            world.with(NEW, Device::receive);
         }
         world.command(NEW, Command::Link);
         world.run();

@@ -103,7 +103,7 @@ fn what_is_under_way_on_a_retired_device_ends_and_it_keeps_nothing_and_sends_not
     let failed = xmpp_e2e_testkit::device::End::Failed(xmpp_e2e::SendError::Left);
     assert_eq!(count(&world, TABLET, |event| matches!(event, Event::Retired)), 1);
     assert_eq!(count(&world, TABLET, |event| matches!(event, Event::VerificationFailed { .. })), 1);
-    assert_eq!(ends(&world, TABLET, token), [failed.clone()]);
+    assert_eq!(ends(&world, TABLET, token), std::slice::from_ref(&failed));
     assert!(content(&world.devices[TABLET].store).1.len() <= 5, "it keeps nothing");
     let token = world.say(TABLET, BOB_JID, "y");
     assert_eq!(ends(&world, TABLET, token), [failed]);
