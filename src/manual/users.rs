@@ -30,9 +30,10 @@
 //!
 //! * compared by eye or ear: `Command::SetTrust` with the digest of the key that was on the screen, so that a key which
 //!   changed meanwhile is not taken for it; `Fingerprint::matches` compares what was typed;
-//! * scanned: `Fingerprint::parse_uri`, then `Command::Scanned`. If that is another key than the known one,
-//!   `CodeMismatch` alarms and nothing changes. If no key is known, the first must be this one, or it is a changed key; and
-//!   nothing goes to the contact in clear any more.
+//! * scanned: `Fingerprint::parse_uri`, then `Command::Scanned`, once the user knows whose code it is: `Fingerprint::jid`
+//!   must be the contact's that is shown. Each scan ends in one `Scanned`: `Mismatch` alarms and changes nothing, `Expected`
+//!   means that no key is known and the first must be this one (`Contact::expected`); nothing goes to the contact in clear
+//!   any more, and while it has no keys messages fail with `NoKeys`.
 //!
 //! `AcceptKey` takes the key before too, so that a user who accepted or rejected in error can go back; its digest is the
 //! last of `Engine::trust_history`.
@@ -45,7 +46,7 @@
 //!
 //! # Comparing keys
 //!
-//! Two people who have a session can make sure that nobody is in between, by `Command::StartVerification` (each reads a
+//! Two people can make sure that nobody is in between, also before their first message and under any policy, by `Command::StartVerification` (each reads a
 //! short string to the other by telephone or in person) or by `Command::StartSecret` (one asks what only the other can
 //! answer; neither the answer nor anything to test guesses with is sent).
 //!
@@ -136,7 +137,8 @@
 //! A name is what the other device was told: show it, and do not make a path of it.
 //!
 //! `TakeHistory` never overwrites what the user has decided on the new device. A contact whose key is verified on the old
-//! device and who has first shown another one on the new raises `Event::KeyChanged`. Ask the user on both devices, before:
+//! device and who has first shown another one on the new raises `Event::KeyChanged`, with `verified_elsewhere`. Keys accepted
+//! without verifying travel too. A file ends with its devices: after `RetireDevice` it can be taken no more. Ask the user on both devices, before:
 //! who holds the new one gets all the past. Delete the file when it is taken: until then it is as secret as its key.
 //!
 //!
@@ -157,9 +159,9 @@
 //! | event | what to do | command |
 //! |---|---|---|
 //! | `Encrypts` | show: from now on messages to this contact are encrypted | |
-//! | `KeyChanged` | ask: a new installation, or somebody in between. Nothing goes to the contact meanwhile | `AcceptKey`, `RejectKey`; `Scanned` if the contact shows the code |
+//! | `KeyChanged` | ask: a new installation, or somebody in between. With `verified_elsewhere` another own device has verified the new key, and the one used here until now may be somebody else's. Nothing goes to the contact meanwhile | `AcceptKey`, `RejectKey`; `Scanned` if the contact shows the code |
 //! | `KeyReused` | show: another account has this key. Unless both are one person, it is an attack | `SetTrust` |
-//! | `CodeMismatch` | show: the code is not of the key known. Compare again, in person | `SetTrust`, `AcceptKey` |
+//! | `Scanned` | show; `Mismatch` as an alarm: compare again, in person | `SetTrust`, `AcceptKey` |
 //! | `TrustChanged` | show, beside the contact | |
 //! | `NewDevice`, `DeviceRetired` | show | for one's own account: `RetireDevice`, if it is not the user's |
 //! | `Left` | show: the contact encrypts no more, and has said so | |
@@ -193,10 +195,12 @@
 //! | event | what to do | command |
 //! |---|---|---|
 //! | `LinkingAsked` | ask: has the user just set up another device? | `AcceptLinking`, `CancelLinking` |
+//! | `LinkingStarted` | on the new device: it looks for others | `CancelLinking` |
 //! | `LinkingString` | ask: do both devices show the same? | `ConfirmLinking` |
 //! | `Linked`, `LinkingFailed` | show, and close the question | `Link` tries again |
 //! | `OtherAccountKey` | ask: this device has another key than the account. Link it, put the backup of the key back, or begin anew | `Link`, `BeginAnew` |
 //! | `Retired` | show: this device encrypts no more, for another has retired it | a new device: `Link` |
+//! | `AccountKeyContested` | show: see [several devices](#several-devices) | |
 //! | `Cloned` | show: a copy of this device is about | `RetireDevice` from another device |
 //! | `TooManyDevices` | show | `RetireDevice` |
 //! | `AgentFailed` | show, if an agent outside the program should be running | |

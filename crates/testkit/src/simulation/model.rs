@@ -33,8 +33,9 @@ pub enum Rule {
     NotInClear,
     /// A message with this protocol's element is delivered, refused or called a duplicate: once.
     OneOutcome,
-    /// With another device a device opens at most one handshake an hour because it has something to say, and one because
-    /// it did not understand: that one's first stanza is none of an application. One more is excused for each of: either
+    /// With another device a device opens at most one handshake an hour because it has something to say, and two because
+    /// of what was not understood, one that asks and one that answers a handshake which named what is not known: their
+    /// first stanza is none of an application. One more is excused for each of: either
     /// of them was restored from a backup, or its account's key has changed; twelve if one was cloned,
     /// and one when one comes back, for what it opened while it was away is seen then.
     OneHandshakeAnHour,
@@ -124,7 +125,8 @@ impl Handshakes {
         }
         self.count += 1;
         let hour = |at: &Timestamp| now.as_millis().saturating_sub(at.as_millis()) < 3_600_000;
-        let soon = opened.iter().any(|(at, known, _)| *known == trouble && hour(at));
+        let recent = opened.iter().filter(|(at, known, _)| *known == trouble && hour(at)).count();
+        let soon = recent > usize::from(trouble);
         opened.push((now, trouble, head));
         if !soon {
             return true;
@@ -156,12 +158,14 @@ mod tests {
         );
         assert!(handshakes.flight((0, 1, 2), b"a", false, at(1)), "the same again");
         assert!(handshakes.flight((0, 1, 2), b"b", true, at(1)), "in trouble");
+        assert!(handshakes.flight((0, 1, 2), b"ba", true, at(1)), "and the answer to another");
+        assert!(!handshakes.clone().flight((0, 1, 2), b"bb", true, at(1)));
         assert!(handshakes.flight((0, 1, 2), b"c", false, at(61)));
         let mut other = handshakes.clone();
         assert!(!other.flight((0, 1, 2), b"d", false, at(62)));
         handshakes.excuse(2);
         assert!(handshakes.flight((0, 1, 2), b"d", false, at(62)));
         assert!(!handshakes.flight((0, 1, 2), b"e", false, at(63)));
-        assert_eq!((handshakes.count, handshakes.excused), (6, 2));
+        assert_eq!((handshakes.count, handshakes.excused), (7, 2));
     }
 }
