@@ -2,7 +2,7 @@
 //! compared with a model of what may and must come.
 //!
 //! A history has a [plan](Plan): people, devices, and what happens to them. It is run in virtual time, and after each
-//! input the [observer](observer) compares what the devices say, store and send with what it knows. When the plan is
+//! input the [observer] compares what the devices say, store and send with what it knows. When the plan is
 //! done, the faults end, and all devices that are left must talk with each other again. What must hold is listed at
 //! [`Violation`]. A plan that shows a violation is [shrunk](shrink) to the actions needed.
 

@@ -43,7 +43,7 @@ pub enum Rule {
     TalksAgain,
     /// Each message handed in has an end when all is over.
     Ended,
-    /// Records and bytes stay within [`MAX_RECORDS`] and [`MAX_BYTES`].
+    /// Records and bytes stay within `MAX_RECORDS` and `MAX_BYTES`.
     Bounded,
     /// Devices come to rest.
     Rests,
