@@ -175,9 +175,7 @@ impl Draft<'_> {
         let contact = self.contact_mut(jid)?;
         contact.tried = 0;
         let unanswered = core::mem::take(&mut contact.unanswered);
-        let own = self.own()?.jid == *jid;
-        let behind = own && self.contact(jid)?.is_some_and(|own| own.list_named > own.list_version);
-        if (unanswered || behind) && self.is_owed(jid)? {
+        if unanswered && self.is_owed(jid)? {
             return self.retry_later(jid);
         }
         if let Some(until) = self.may_still_come(jid)? {
@@ -218,9 +216,7 @@ impl Draft<'_> {
         let awaited = mine || self.is_waited_for(jid)?;
         Ok(self.contact(jid)?.is_some_and(|contact| {
             let advert = !contact.pending.is_empty() && contact.silences < MAX_SILENCES;
-            // Another own device may be about to put its list over an older one.
-            let withheld = mine && contact.list_named > contact.list_version;
-            advert || awaited && contact.live.is_empty() || withheld
+            advert || awaited && contact.live.is_empty()
         }))
     }
 

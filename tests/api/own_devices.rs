@@ -2,10 +2,6 @@
 
 use xmpp_e2e::{Command, Error, Input, Misuse, Uncovered};
 
-use std::time::Duration;
-
-use xmpp_e2e_testkit::server::Pep;
-
 use super::*;
 
 const TABLET: usize = 2;
@@ -461,31 +457,4 @@ fn a_record_of_a_key_given_up_does_not_stop_a_device_with_the_right_one() {
     world.run();
     let found = ends(&world, TABLET, token);
     assert!(matches!(&found[..], [xmpp_e2e_testkit::device::End::Sent(_)]), "{found:?}");
-}
-
-#[test]
-fn c8_a_device_that_joins_while_the_server_shows_no_list_comes_into_that_of_the_others() {
-    let laptop = 3;
-    let mut world = with_tablet(99);
-    world.server.set_pep(ALICE_JID, Pep::Absent);
-    world.disconnect(ALICE);
-    world.disconnect(TABLET);
-    world.add("alice@example.com/laptop");
-    world.connect(laptop);
-    world.run();
-    // What it has made alone is older than what the others have, and stands in the place of that.
-    world.server.set_pep(ALICE_JID, Pep::Works);
-    world.advance(Duration::from_mins(2));
-    world.disconnect(laptop);
-    for device in [laptop, ALICE] {
-        world.connect(device);
-    }
-    world.run();
-    // A new advert goes out within the hour.
-    world.advance(Duration::from_hours(2));
-    let token = world.say(BOB, ALICE_JID, "x");
-    world.run();
-    let found = ends(&world, BOB, token);
-    let [xmpp_e2e_testkit::device::End::Sent(coverage)] = &found[..] else { panic!("{found:?}") };
-    assert!(coverage.devices.contains(&id(&world, laptop)), "{coverage:?}");
 }
