@@ -26,6 +26,27 @@ pub(crate) fn add_tests(all: &mut Tests) {
     }
 }
 
+/// Alice and Bob, who know each other's keys; their files are in a folder of this name.
+pub(crate) fn meet(
+    name: &str,
+    number: u8,
+    domain: &str,
+) -> Result<(Servers, Folder, Terminal, Terminal), Missing> {
+    let instance = if domain == "a.test" { "a" } else { "e" };
+    let (alice, bob) = (format!("alice@{domain}"), format!("bob@{domain}"));
+    let servers = Servers::new(number, &[instance]);
+    let servers = servers.with_friends(&[(alice.clone(), bob.clone())]).start()?;
+    let folder = Folder::new(&format!("{name}-{number}"));
+    let address = servers.address(domain);
+    let mut alice = Terminal::new(&alice, &address, &folder.0).with("--with").with(&bob);
+    let mut bob = Terminal::new(&bob, &address, &folder.0).with("--with").with(&alice.account);
+    alice.start();
+    bob.start();
+    alice.wait(&["info", "encrypts", &bob.account]);
+    bob.wait(&["info", "encrypts", &alice.account]);
+    Ok((servers, folder, alice, bob))
+}
+
 /// Alice with two devices, and Bob.
 struct People {
     servers: Servers,
@@ -38,18 +59,7 @@ struct People {
 impl People {
     /// All are there, and know each other's keys and devices.
     fn meet(number: u8, domain: &str) -> Result<Self, Missing> {
-        let instance = if domain == "a.test" { "a" } else { "e" };
-        let (alice, bob) = (format!("alice@{domain}"), format!("bob@{domain}"));
-        let servers = Servers::new(number, &[instance]);
-        let servers = servers.with_friends(&[(alice.clone(), bob.clone())]).start()?;
-        let folder = Folder::new(&format!("devices-{number}"));
-        let address = servers.address(domain);
-        let mut alice = Terminal::new(&alice, &address, &folder.0).with("--with").with(&bob);
-        let mut bob = Terminal::new(&bob, &address, &folder.0).with("--with").with(&alice.account);
-        alice.start();
-        bob.start();
-        alice.wait(&["info", "encrypts", &bob.account]);
-        bob.wait(&["info", "encrypts", &alice.account]);
+        let (servers, folder, alice, bob) = meet("devices", number, domain)?;
         let mut tablet = alice.on_another_device("tablet").with("--with").with(&bob.account);
         tablet.copy_account_key(&alice);
         tablet.start();

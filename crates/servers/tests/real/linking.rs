@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use xmpp_e2e_servers::{Missing, Servers, Terminal};
 
 use crate::chat::Folder;
-use crate::devices::{MARK, expect, say};
+use crate::devices::{MARK, expect, meet, say};
 use crate::{Tests, add};
 
 pub(crate) fn add_tests(all: &mut Tests) {
@@ -29,18 +29,7 @@ struct People {
 
 impl People {
     fn meet(number: u8, domain: &str) -> Result<Self, Missing> {
-        let instance = if domain == "a.test" { "a" } else { "e" };
-        let (alice, bob) = (format!("alice@{domain}"), format!("bob@{domain}"));
-        let servers = Servers::new(number, &[instance]);
-        let servers = servers.with_friends(&[(alice.clone(), bob.clone())]).start()?;
-        let folder = Folder::new(&format!("linking-{number}"));
-        let address = servers.address(domain);
-        let mut alice = Terminal::new(&alice, &address, &folder.0).with("--with").with(&bob);
-        let mut bob = Terminal::new(&bob, &address, &folder.0).with("--with").with(&alice.account);
-        alice.start();
-        bob.start();
-        alice.wait(&["info", "encrypts", &bob.account]);
-        bob.wait(&["info", "encrypts", &alice.account]);
+        let (servers, folder, alice, bob) = meet("linking", number, domain)?;
         let tablet = alice.on_another_device("tablet").with("--with").with(&bob.account).with("--link");
         Ok(Self { servers, alice, tablet, bob, folder })
     }

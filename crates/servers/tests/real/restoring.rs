@@ -1,9 +1,8 @@
 //! An old backup is put back, and an account leaves, at the terminal client.
 
-use xmpp_e2e_servers::{Missing, Servers, Terminal};
+use xmpp_e2e_servers::Missing;
 
-use crate::chat::Folder;
-use crate::devices::{MARK, expect, say};
+use crate::devices::{MARK, expect, meet, say};
 use crate::{Tests, add};
 
 pub(crate) fn add_tests(all: &mut Tests) {
@@ -17,24 +16,8 @@ pub(crate) fn add_tests(all: &mut Tests) {
     add(all, "c23 an account leaves, a.test", || async { leaves() });
 }
 
-fn meet(number: u8, domain: &str) -> Result<(Servers, Folder, Terminal, Terminal), Missing> {
-    let instance = if domain == "a.test" { "a" } else { "e" };
-    let (alice, bob) = (format!("alice@{domain}"), format!("bob@{domain}"));
-    let servers = Servers::new(number, &[instance]);
-    let servers = servers.with_friends(&[(alice.clone(), bob.clone())]).start()?;
-    let folder = Folder::new(&format!("restoring-{number}"));
-    let address = servers.address(domain);
-    let mut alice = Terminal::new(&alice, &address, &folder.0).with("--with").with(&bob);
-    let mut bob = Terminal::new(&bob, &address, &folder.0).with("--with").with(&alice.account);
-    alice.start();
-    bob.start();
-    alice.wait(&["info", "encrypts", &bob.account]);
-    bob.wait(&["info", "encrypts", &alice.account]);
-    Ok((servers, folder, alice, bob))
-}
-
 fn put_back(number: u8, domain: &str) -> Result<(), Missing> {
-    let (servers, _folder, mut alice, mut bob) = meet(number, domain)?;
+    let (servers, _folder, mut alice, mut bob) = meet("restoring", number, domain)?;
     let (alice_jid, bob_jid) = (alice.account.clone(), bob.account.clone());
     let mut of_alice = say(&mut alice, "alice", 0..5);
     let mut of_bob = say(&mut bob, "bob", 0..5);
@@ -75,7 +58,7 @@ fn put_back(number: u8, domain: &str) -> Result<(), Missing> {
 }
 
 fn leaves() -> Result<(), Missing> {
-    let (_servers, _folder, mut alice, mut bob) = meet(52, "a.test")?;
+    let (_servers, _folder, mut alice, mut bob) = meet("restoring", 52, "a.test")?;
     let of_alice = say(&mut alice, "alice", 0..3);
     expect(&bob, &alice.account, "in", &of_alice);
     alice.say("/leave");

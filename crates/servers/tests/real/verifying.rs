@@ -3,6 +3,7 @@
 use xmpp_e2e_servers::{Missing, Servers, Terminal};
 
 use crate::chat::Folder;
+use crate::devices::meet;
 use crate::{Tests, add};
 
 pub(crate) fn add_tests(all: &mut Tests) {
@@ -33,17 +34,7 @@ struct Pair {
 impl Pair {
     /// Both are there, have each other's keys, and have talked.
     fn meet(number: u8) -> Result<Self, Missing> {
-        let (alice, bob) = ("alice@a.test", "bob@a.test");
-        let servers = Servers::new(number, &["a"]);
-        let servers = servers.with_friends(&[(alice.to_owned(), bob.to_owned())]).start()?;
-        let folder = Folder::new(&format!("verifying-{number}"));
-        let address = servers.address("a.test");
-        let mut alice = Terminal::new(alice, &address, &folder.0).with("--with").with(bob);
-        let mut bob = Terminal::new(bob, &address, &folder.0).with("--with").with(&alice.account);
-        alice.start();
-        bob.start();
-        alice.wait(&["info", "encrypts", &bob.account]);
-        bob.wait(&["info", "encrypts", &alice.account]);
+        let (servers, folder, alice, bob) = meet("verifying", number, "a.test")?;
         let mut pair = Self { alice, bob, _servers: servers, _folder: folder };
         pair.say("good day");
         Ok(pair)
