@@ -157,6 +157,8 @@ pub(crate) struct Session {
     one_time: u8,
     /// Whether anything was sent.
     replied: u8,
+    /// Whether this is a state of before a restore.
+    of_backup: u8,
     root: RootKey,
     /// Ours, until a message under a new key of the peer's has used it up.
     own: Option<RatchetKeyPair>,
@@ -238,6 +240,7 @@ impl Session {
             transcript: symmetric.h().into(),
             one_time: u8::from(one_time),
             replied: 0,
+            of_backup: 0,
             root: RootKey::new(derive("root", SECRET_LEN)?),
             own: None,
             sending: None,
@@ -283,6 +286,16 @@ impl Session {
     /// Whether a one-time prekey went into the handshake.
     pub(crate) fn used_one_time_prekey(&self) -> bool {
         self.one_time != 0
+    }
+
+    /// The state may be older than what was sealed with it: it opens what still comes, and must not seal.
+    pub(crate) fn note_restored(&mut self) {
+        self.of_backup = 1;
+    }
+
+    /// Whether this is a state of before a restore.
+    pub(crate) fn is_of_backup(&self) -> bool {
+        self.of_backup != 0
     }
 
     /// When the handshake was finished here, to the second.

@@ -172,6 +172,11 @@ impl Draft<'_> {
                 known.sent_counter = past_u64(now, known.sent_counter);
             }
         }
+        for key in self.state.sessions.all_keys() {
+            if let Some(session) = self.state.sessions.get_mut(&key)? {
+                session.note_restored();
+            }
+        }
         for sequence in self.state.prekeys.all_keys() {
             self.forget_prekeys(sequence);
         }

@@ -146,10 +146,9 @@ impl Draft<'_> {
     /// A device asks for what was sent to it after `since`.
     pub(super) fn asked_to_resend(&mut self, key: &SessionKey, said: Timestamp, since: u64) -> Done {
         let (jid, device) = (&key.0, key.1);
-        let restored = self.own()?.restored_at;
         // What is of before a restore must not seal.
-        let created = self.state.sessions.get(key)?.map_or(restored, Session::created);
-        if !self.device(jid, device)?.is_some_and(|known| known.is_good(self.now)) || created < restored {
+        let seals = self.state.sessions.get(key)?.is_some_and(|session| !session.is_of_backup());
+        if !self.device(jid, device)?.is_some_and(|known| known.is_good(self.now)) || !seals {
             return Ok(());
         }
         let live = self.device(jid, device)?.and_then(|known| known.live);

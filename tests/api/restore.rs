@@ -84,6 +84,29 @@ fn c2_first_messages_after_a_restore_that_cross_heal_within_a_minute() {
 }
 
 #[test]
+fn c2_what_is_said_in_the_second_of_the_restore_comes() {
+    for rounds in [1, 12] {
+        let mut world = talking(70 + rounds as u64);
+        let backup = world.devices[ALICE].store.clone();
+        chat(&mut world, "since", rounds);
+        // Sessions note the second in which they were made, and this one is half over.
+        let over = world.now.as_millis() % 1000;
+        world.now = world.now.after(Duration::from_millis(1500 - over));
+        restore(&mut world, backup, true);
+        world.say(ALICE, BOB_JID, "at once");
+        world.run();
+        world.advance(Duration::from_mins(1));
+        assert_eq!(
+            bodies(&world, BOB).iter().filter(|text| **text == "at once").count(),
+            1,
+            "{}",
+            world.dump()
+        );
+        both_hear(&mut world, "healed");
+    }
+}
+
+#[test]
 fn c2_a_restore_that_nobody_declares_heals_within_a_minute_of_a_message_each_way() {
     for rounds in [1, 3, 12] {
         let mut world = talking(50 + rounds as u64);
