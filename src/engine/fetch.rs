@@ -34,6 +34,10 @@ const RETRY: Duration = Duration::from_secs(30);
 /// ...up to this: who comes back after a day is not kept waiting for another.
 const MAX_RETRY: Duration = Duration::from_hours(1);
 
+/// A list that is older than one named is asked for again after [`RETRY`], and each time after twice as long, up to
+/// this: another device may be about to put its newer one there, and who withholds it is not to be asked for ever.
+const MAX_WITHHELD: Duration = Duration::from_hours(24);
+
 /// So many fetches without an answer, in half an hour, and an advert that they were for is refused. A message that
 /// waits goes on waiting.
 const MAX_SILENCES: u8 = 6;
@@ -91,7 +95,10 @@ impl Draft<'_> {
         }
         // Another stream may have better luck.
         for jid in self.state.contacts.due(Timestamp::MAX) {
-            self.contact_mut(&jid)?.retry_at = None;
+            let contact = self.contact_mut(&jid)?;
+            contact.retry_at = None;
+            contact.wanted = true;
+            contact.withheld = 0;
         }
         if self.own()?.publishing.is_some() {
             self.own_mut()?.publishing = None;
@@ -188,11 +195,8 @@ impl Draft<'_> {
         if !unanswered || !contact.live.is_empty() {
             contact.checked = now;
         }
-        let withheld = contact.list_named > contact.list_version;
         self.drop_pending(jid)?;
-        if withheld {
-            self.notify(Event::ListWithheld { peer: jid.clone() });
-        }
+        self.list_withheld(jid)?;
         self.close_unlisted(jid)?;
         if self.own()?.jid == *jid {
             self.own_mut()?.list_fetched = true;
@@ -205,6 +209,24 @@ impl Draft<'_> {
         if !decided && self.contact(jid)?.is_some_and(nobody) {
             // A stranger whose keys are not to be had leaves nothing behind. What the user has said of it stays.
             self.state.contacts.remove(jid);
+        }
+        Ok(())
+    }
+
+    /// Tells of a list that is older than one named, once for each stream, and notes when it is asked for again.
+    fn list_withheld(&mut self, jid: &BareJid) -> Done {
+        let now = self.now;
+        let contact = self.contact_mut(jid)?;
+        if contact.list_named <= contact.list_version {
+            contact.withheld = 0;
+            return Ok(());
+        }
+        let first = contact.withheld == 0;
+        let wait = (RETRY * (1 << contact.withheld.min(16))).min(MAX_WITHHELD);
+        contact.withheld = contact.withheld.saturating_add(1);
+        contact.retry_at = Some(now.after(wait).as_millis());
+        if first {
+            self.notify(Event::ListWithheld { peer: jid.clone() });
         }
         Ok(())
     }
@@ -257,6 +279,9 @@ impl Draft<'_> {
         contact.retry_at = None;
         for pending in &mut contact.pending {
             pending.asked = false;
+        }
+        if !contact.wanted {
+            return self.want_keys(jid);
         }
         if self.is_owed(jid)? {
             return self.pursue(jid);

@@ -350,6 +350,8 @@ pub(crate) struct Contact {
     /// How many fetches in a row ended so; and when, in milliseconds, the next one begins.
     pub(crate) silences: u8,
     pub(crate) retry_at: Option<u64>,
+    /// How many fetches in a row have found a list that is older than one named.
+    pub(crate) withheld: u8,
 }
 
 impl Contact {

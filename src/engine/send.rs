@@ -455,6 +455,7 @@ impl Draft<'_> {
         if !contact.wanted {
             contact.wanted = true;
             contact.tried = 0;
+            contact.retry_at = None;
         }
         self.pursue(jid)
     }

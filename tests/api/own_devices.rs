@@ -1,6 +1,9 @@
 //! The devices of one account: retired, lost to a list made at the same time, shown wrongly by a server.
 
+use std::time::Duration;
+
 use xmpp_e2e::{Command, Error, Input, Misuse, Uncovered};
+use xmpp_e2e_testkit::server::Pep;
 
 use super::*;
 
@@ -414,7 +417,7 @@ fn c8_a_device_that_the_server_hides_is_missing_and_one_that_it_swaps_is_refused
 }
 
 #[test]
-fn c8_a_list_that_the_server_withholds_is_an_event() {
+fn c8_a_list_that_the_server_withholds_is_an_event_and_asked_for_again() {
     let mut world = with_tablet(14);
     let node = "urn:xmpp:e2e:0:devices";
     let old = world.server.items(ALICE_JID, node).to_vec();
@@ -433,7 +436,17 @@ fn c8_a_list_that_the_server_withholds_is_an_event() {
     let tablet = id(&world, TABLET);
     world.command(ALICE, Command::RetireDevice { device: tablet });
     world.run();
-    assert!(count(&world, BOB, |event| matches!(event, Event::ListWithheld { .. })) >= 1);
+    world.advance(Duration::from_mins(50));
+    let told = |world: &World| {
+        [
+            count(world, BOB, |event| matches!(event, Event::ListWithheld { .. })),
+            count(world, BOB, |event| matches!(event, Event::DeviceRetired { .. })),
+        ]
+    };
+    assert_eq!(told(&world), [1, 0]);
+    world.server.tamper = None;
+    world.advance(Duration::from_mins(15));
+    assert_eq!(told(&world), [1, 1]);
 }
 
 #[test]
@@ -457,4 +470,31 @@ fn a_record_of_a_key_given_up_does_not_stop_a_device_with_the_right_one() {
     world.run();
     let found = ends(&world, TABLET, token);
     assert!(matches!(&found[..], [xmpp_e2e_testkit::device::End::Sent(_)]), "{found:?}");
+}
+
+#[test]
+fn c8_a_device_that_joins_while_the_server_shows_no_list_comes_into_that_of_the_others() {
+    let laptop = 3;
+    let mut world = with_tablet(99);
+    world.server.set_pep(ALICE_JID, Pep::Absent);
+    world.disconnect(ALICE);
+    world.disconnect(TABLET);
+    world.add("alice@example.com/laptop");
+    world.connect(laptop);
+    world.run();
+    // What it has made alone is older than what the others have, and stands in the place of that.
+    world.server.set_pep(ALICE_JID, Pep::Works);
+    world.advance(Duration::from_mins(2));
+    world.disconnect(laptop);
+    for device in [laptop, ALICE] {
+        world.connect(device);
+    }
+    world.run();
+    // A new advert goes out within the hour.
+    world.advance(Duration::from_hours(2));
+    let token = world.say(BOB, ALICE_JID, "x");
+    world.run();
+    let found = ends(&world, BOB, token);
+    let [xmpp_e2e_testkit::device::End::Sent(coverage)] = &found[..] else { panic!("{found:?}") };
+    assert!(coverage.devices.contains(&id(&world, laptop)), "{coverage:?}");
 }

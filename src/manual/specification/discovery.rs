@@ -45,7 +45,8 @@
 //! * A lower sequence than one verified before is stale and ignored: servers delay and repeat presence.
 //! * The same sequence with other content is refused as equivocation.
 //! * Suites that the record lists and the advert of the same record does not raise an event.
-//! * A list version above the known one asks for a fetch of the list. If it cannot be had, an event says so.
+//! * A list version above the known one asks for a fetch of the list. If it cannot be had, an event
+//!   says so, and it is asked for again: on the next stream, and after times that double from 30 seconds to a day.
 //! * Once an advert of an account has been verified, the account is *sticky*; see [`conduct`](super::conduct).
 //!
 //! Presence of type `unavailable` without the element says nothing, for servers make it. An available presence without
