@@ -58,7 +58,9 @@ impl Draft<'_> {
         amends.retain(|amend| !is_said(known, amend));
         if amends.is_empty() {
             self.own_mut()?.amends.clear();
-            return Ok(());
+            if !self.own()?.list_forked {
+                return Ok(());
+            }
         }
         if !self.config.identity.has_account_key() {
             // Only a device with the account key makes lists.
@@ -125,8 +127,9 @@ impl Draft<'_> {
     }
 
     /// What a list of the own account, made elsewhere at the same time, lacks of the one known here, is said again in
-    /// the next: no retirement and no device is lost.
+    /// the next: no retirement and no device is lost. And there is a next, for contacts keep the one that they saw first.
     pub(super) fn amend_after(&mut self, known: &DeviceList, taken: &DeviceList) -> Done {
+        self.own_mut()?.list_forked |= known.entries() != taken.entries();
         let lost: Vec<DeviceEntry> =
             known.entries().iter().filter(|entry| !is_said(taken.entries(), entry)).copied().collect();
         let account = self.own()?.jid.clone();

@@ -138,6 +138,7 @@ impl<'a> Draft<'a> {
             name: String::new(),
             renamed: false,
             list_full: false,
+            list_forked: false,
             linking_requests: Vec::new(),
             linking_runs: Vec::new(),
             renewal_asked: 0,

@@ -309,6 +309,8 @@ impl Draft<'_> {
         let mut live: Vec<u32> =
             entries.filter(|device| list.is_live(*device) && !list.is_tombstone()).collect();
         if self.own()?.jid == *jid {
+            let newer = self.contact(jid)?.is_some_and(|own| list.version() > own.list_version);
+            self.own_mut()?.list_forked &= !newer;
             for device in live.clone() {
                 if self.device(jid, device)?.is_some_and(|known| known.retired) {
                     live.retain(|live| *live != device);

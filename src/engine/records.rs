@@ -139,6 +139,9 @@ pub(crate) struct Own {
     /// Whether it has been told that the list has no room.
     #[tls_codec(with = "crate::wire::flag")]
     pub(crate) list_full: bool,
+    /// Whether two lists of the present version have been seen, so that there must be a next.
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) list_forked: bool,
     /// When devices asked to be linked, and when strings were compared, in milliseconds.
     pub(crate) linking_requests: Vec<u64>,
     pub(crate) linking_runs: Vec<u64>,

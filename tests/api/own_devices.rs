@@ -498,3 +498,43 @@ fn c8_a_device_that_joins_while_the_server_shows_no_list_comes_into_that_of_the_
     let [xmpp_e2e_testkit::device::End::Sent(coverage)] = &found[..] else { panic!("{found:?}") };
     assert!(coverage.devices.contains(&id(&world, laptop)), "{coverage:?}");
 }
+
+#[test]
+fn c8_contacts_that_have_seen_one_of_two_lists_of_a_version_come_to_one() {
+    let node = "urn:xmpp:e2e:0:devices";
+    let (laptop, desk) = (3, 4);
+    let mut world = with_tablet(98);
+    let before = world.server.items(ALICE_JID, node).to_vec();
+    for device in [ALICE, TABLET] {
+        world.disconnect(device);
+    }
+    // Two join where no list is shown, and one of them sees what the other has made.
+    for name in ["laptop", "desk"] {
+        world.server.set_items(ALICE_JID, node, Vec::new());
+        let device = world.add(&format!("alice@example.com/{name}"));
+        world.connect(device);
+        world.run();
+        world.disconnect(device);
+    }
+    for (device, shown) in [(laptop, None), (desk, Some(&before)), (laptop, Some(&before))] {
+        if let Some(shown) = shown {
+            world.server.set_items(ALICE_JID, node, shown.clone());
+        }
+        world.connect(device);
+        // Until its advert names what it has made.
+        world.advance(Duration::from_mins(61));
+        world.disconnect(device);
+    }
+    // Bob knows that of the desk; that of the laptop, which is there now, says as much and more.
+    for device in [ALICE, TABLET, laptop, desk] {
+        world.connect(device);
+        world.run();
+    }
+    world.advance(Duration::from_hours(2));
+    let token = world.say(BOB, ALICE_JID, "x");
+    world.run();
+    let found = ends(&world, BOB, token);
+    let [xmpp_e2e_testkit::device::End::Sent(coverage)] = &found[..] else { panic!("{found:?}") };
+    let all = [ALICE, TABLET, laptop, desk].map(|device| id(&world, device));
+    assert!(all.iter().all(|device| coverage.devices.contains(device)), "{all:?} {coverage:?}");
+}
