@@ -207,7 +207,6 @@ impl AdvertIn {
         &self.content.record
     }
 
-    #[cfg(test)]
     pub(crate) fn list_version(&self) -> u32 {
         self.content.list_version
     }

@@ -233,7 +233,9 @@ impl Draft<'_> {
         }
         match self.device(jid, advert.device())? {
             Some(known) if known.advert_digest == digest(&bytes) => {
-                Ok(self.shown_again(known, &advert, meaning.as_ref()))
+                let shown = self.shown_again(known, &advert, meaning.as_ref());
+                self.own_list_named(jid, advert.list_version())?;
+                Ok(shown)
             }
             Some(known)
                 if !known.record.as_slice().is_empty() && known.record_digest == *advert.record_digest() =>
@@ -409,9 +411,10 @@ impl Draft<'_> {
             self.judge(jid, device, list.as_ref())?;
         }
         let contact = self.contact_mut(jid)?;
-        let newer = version > contact.list_named;
+        let newer = version > contact.list_named && version > contact.list_version;
         contact.list_named = contact.list_named.max(version);
-        if newer && contact.list_version < version {
+        if newer || self.shows_unlisted(jid)? {
+            let contact = self.contact_mut(jid)?;
             contact.wanted = true;
             if !contact.fetching {
                 contact.tried = super::fetch::RECORDS;
@@ -420,6 +423,7 @@ impl Draft<'_> {
         if first {
             self.notify(Event::Encrypts { peer: jid.clone(), digest: key });
         }
+        self.own_list_named(jid, version)?;
         self.pursue(jid)?;
         Ok(Ok(signed))
     }

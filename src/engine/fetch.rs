@@ -131,7 +131,8 @@ impl Draft<'_> {
             return Ok(());
         }
         let known = !self.devices_of(jid).is_empty() || mine;
-        let list_lacks = contact.list.as_slice().is_empty() || contact.list_named > contact.list_version;
+        let withheld = contact.list_named > contact.list_version;
+        let list_lacks = contact.list.as_slice().is_empty() || withheld || self.shows_unlisted(jid)?;
         let step = if contact.tried & RECORDS == 0 {
             RECORDS
         } else if contact.tried & LIST == 0 && (list_lacks || mine) && known {
@@ -140,7 +141,7 @@ impl Draft<'_> {
             KEYS
         };
         if step == KEYS {
-            let unsolved = !contact.pending.is_empty() || (known && list_lacks && !mine);
+            let unsolved = !contact.pending.is_empty() || (known && list_lacks && (!mine || withheld));
             let asked = contact.tried & KEYS != 0;
             let here = |resource: &&Resource| {
                 resource.available && resource.device != 0 && contact.connection == connection
@@ -148,10 +149,14 @@ impl Draft<'_> {
             let unverified = |resource: &&Resource| {
                 contact.pending.iter().any(|p| p.device == resource.device && !p.asked)
             };
-            let mut resources = contact.resources.iter().filter(here);
+            let resources = contact.resources.iter().filter(here);
             // Each device whose advert nothing has vouched for; it is asked once, see `got_keys`.
             let resource = resources.clone().find(unverified);
-            let resource = resource.or_else(|| resources.next().filter(|_| unsolved && !asked));
+            let resource = resource.or_else(|| {
+                // A list that the server has not: one of the devices has it, so another is asked each time.
+                let turn = usize::from(contact.withheld).checked_rem(resources.clone().count());
+                resources.clone().nth(turn?).filter(|_| unsolved && !asked)
+            });
             match resource.map(|resource| (resource.name.clone(), resource.device)) {
                 Some((resource, device)) => {
                     self.mark_fetching(jid, KEYS)?;
@@ -227,6 +232,31 @@ impl Draft<'_> {
         contact.retry_at = Some(now.after(wait).as_millis());
         if first {
             self.notify(Event::ListWithheld { peer: jid.clone() });
+        }
+        Ok(())
+    }
+
+    /// Whether a device is there that has the account key's word, and the list does not hold it: of two lists made at
+    /// once this may be the one that does not know of the other.
+    pub(super) fn shows_unlisted(&self, jid: &BareJid) -> Result<bool, Error> {
+        let (Some(contact), Some(list)) = (self.contact(jid)?, self.list_of(jid)?) else { return Ok(false) };
+        for resource in contact.resources.iter().filter(|resource| resource.available) {
+            let listed = list.entries().iter().any(|entry| entry.device == resource.device);
+            if !listed && self.device(jid, resource.device)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Another own device names this version of the own list. If it has an older one than this device, that may stand on
+    /// the server in the place of ours, which is looked at in a while.
+    pub(super) fn own_list_named(&mut self, jid: &BareJid, version: u32) -> Done {
+        let soon = self.now.after(RETRY).as_millis();
+        let own = self.own()?.jid == *jid;
+        let behind = |own: &Contact| version < own.list_version && !own.wanted && own.retry_at.is_none();
+        if own && self.contact(jid)?.is_some_and(behind) {
+            self.contact_mut(jid)?.retry_at = Some(soon);
         }
         Ok(())
     }

@@ -270,16 +270,20 @@ impl Draft<'_> {
         if let Some(known) = self.list_of(jid)?
             && let Err(reason) = list.check_successor_of(&known)
         {
-            if !mine {
+            if mine {
+                self.own_mut()?.list_published = false;
+                if list.version() < known.version() || known.is_tombstone() {
+                    // What the server has is older than ours, which is published again.
+                    return Ok(Err(reason));
+                }
+                // Two devices of one's own made a version at once: what only ours says is added to the other's.
+                self.amend_after(&known, &list)?;
+            } else if list.is_made_beside(&known) {
+                // There may be nobody left who knows of both and makes a next: the device that made the other is lost.
+                self.notify(Event::RolledBack { peer: jid.clone() });
+            } else {
                 return Ok(Err(reason));
             }
-            self.own_mut()?.list_published = false;
-            if list.version() < known.version() || known.is_tombstone() {
-                // What the server has is older than ours, which is published again.
-                return Ok(Err(reason));
-            }
-            // Two devices of one's own made a version at once: what only ours says is added to the other's.
-            self.amend_after(&known, &list)?;
         }
         self.store_list(jid, &list)?;
         let contact = self.contact_mut(jid)?;

@@ -176,6 +176,17 @@ impl DeviceList {
             return Err(Misbehaviour::WrongSubject.into());
         }
         check_succession((self.version(), &self.bytes), (known.version(), &known.bytes))?;
+        if self.takes_back(known) { Err(Misbehaviour::RolledBack.into()) } else { Ok(()) }
+    }
+
+    /// Whether this is another list of the same version, as two devices make at once, and takes nothing back.
+    pub(crate) fn is_made_beside(&self, known: &Self) -> bool {
+        let same = self.jid == known.jid && self.content.account == known.content.account;
+        same && self.version() == known.version() && self.bytes != known.bytes && !self.takes_back(known)
+    }
+
+    /// Whether a device that was retired lives, a serial counts again, or a tombstone is gone.
+    fn takes_back(&self, known: &Self) -> bool {
         let lives_again = |entry: &DeviceEntry| match (entry.state, self.is_live(entry.device)) {
             (DeviceState::Retired, live) => live,
             (DeviceState::Live, _) => {
@@ -183,10 +194,7 @@ impl DeviceList {
             }
         };
         let tombstone_gone = known.is_tombstone() && !self.is_tombstone();
-        if tombstone_gone || known.entries().iter().any(lives_again) {
-            return Err(Misbehaviour::RolledBack.into());
-        }
-        Ok(())
+        tombstone_gone || known.entries().iter().any(lives_again)
     }
 
     /// Refuses a certificate that this list does not let live.
@@ -324,6 +332,10 @@ mod tests {
         assert_eq!(follows(5, vec![], false), Err(Misbehaviour::Equivocation.into()));
         assert_eq!(follows(6, vec![entry(1, 1, Live)], false), rolled_back);
         assert_eq!(follows(6, vec![entry(2, 1, Live)], false), rolled_back);
+        let beside = |version, entries| list(&device, version, entries, false).is_made_beside(&known);
+        assert!(beside(5, vec![]) && beside(5, vec![entry(1, 2, Live), entry(3, 1, Live)]));
+        assert!(!beside(5, known.entries().to_vec()) && !beside(6, vec![]) && !beside(4, vec![]));
+        assert!(!beside(5, vec![entry(1, 1, Live)]) && !beside(5, vec![entry(2, 1, Live)]));
         let gone = list(&device, 6, vec![], true);
         assert_eq!(list(&device, 7, vec![], false).check_successor_of(&gone), rolled_back);
         assert_eq!(list(&device, 7, vec![], true).check_successor_of(&gone), Ok(()));

@@ -199,7 +199,8 @@ pub enum Event {
     /// Another device of the own account has retired this one, or all of them. It seals nothing any
     /// more.
     Retired,
-    /// A record or list older than the one known was fetched, or an equal number with other content.
+    /// A record or list older than the one known was fetched, or an equal number with other content. Only such a list is
+    /// taken, and only if no retired device lives by it: two devices of the account may have made one at once.
     RolledBack {
         /// The account.
         peer: BareJid,

@@ -538,3 +538,35 @@ fn c8_contacts_that_have_seen_one_of_two_lists_of_a_version_come_to_one() {
     let all = [ALICE, TABLET, laptop, desk].map(|device| id(&world, device));
     assert!(all.iter().all(|device| coverage.devices.contains(device)), "{all:?} {coverage:?}");
 }
+
+#[test]
+fn c8_a_list_of_a_device_that_was_lost_does_not_stand_in_the_way_of_another() {
+    let node = "urn:xmpp:e2e:0:devices";
+    let (laptop, desk) = (3, 4);
+    let mut world = with_tablet(97);
+    let before = world.server.items(ALICE_JID, node).to_vec();
+    for device in [ALICE, TABLET] {
+        world.disconnect(device);
+    }
+    for (device, name) in [(laptop, "laptop"), (desk, "desk")] {
+        world.add(&format!("alice@example.com/{name}"));
+        world.server.set_items(ALICE_JID, node, before.clone());
+        world.connect(device);
+        world.advance(Duration::from_mins(61));
+        if device == laptop {
+            // Nobody but Bob has seen what it has put there, and it never comes back.
+            world.disconnect(laptop);
+        }
+    }
+    for device in [ALICE, TABLET] {
+        world.connect(device);
+    }
+    world.run();
+    let token = world.say(BOB, ALICE_JID, "x");
+    world.run();
+    let found = ends(&world, BOB, token);
+    let [xmpp_e2e_testkit::device::End::Sent(coverage)] = &found[..] else { panic!("{found:?}") };
+    let all = [ALICE, TABLET, desk].map(|device| id(&world, device));
+    assert!(all.iter().all(|device| coverage.devices.contains(device)), "{all:?} {coverage:?}");
+    assert!(count(&world, BOB, |event| matches!(event, Event::RolledBack { .. })) >= 1);
+}

@@ -77,6 +77,10 @@
 //! Otherwise it is a rollback, or an equivocation for the same version with other bytes. Entries of retired devices may
 //! be left out of a later list.
 //!
+//! Two devices may make a version at once. One of the account that sees both takes the one that the server has, and makes
+//! the next version, which says of every device what either says, and that it is retired if one says so. A contact takes
+//! the other of a version if it takes nothing back, and raises an event: the device that knew of both may be lost.
+//!
 //! A tombstone says that the account has left the protocol. When a list is taken that does not let a device live which
 //! it names, all sessions with that device are closed: deleted, with what is stored for them. A device that its own list
 //! does not let live ends what is under way, and keeps nothing but whom it must not write to in clear. A device signs a
