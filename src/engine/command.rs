@@ -380,15 +380,18 @@ impl Draft<'_> {
     }
 }
 
-/// More rotations and adverts than anybody makes between a backup and its restoration.
-const RESTORE_GAP: u32 = 100_000;
+/// More rotations and adverts than are made in a month, one an hour, between a backup and its restoration.
+const RESTORE_GAP: u32 = 1_000;
 
 /// A number past all that this device can have used, also if the same backup was restored before: none rises by more
-/// than one a second, so the time in seconds is past those of then.
+/// than one a second, so the time in seconds is past those of then. Only where the clock is behind them there is a gap, of
+/// some minutes: a number ahead of the time is one that an older backup does not come past.
 fn past(now: Timestamp, number: u32) -> u32 {
-    number.saturating_add(RESTORE_GAP).max(now.as_secs())
+    let now = now.as_secs();
+    if number < now { now } else { number.saturating_add(RESTORE_GAP) }
 }
 
 fn past_u64(now: Timestamp, number: u64) -> u64 {
-    number.saturating_add(u64::from(RESTORE_GAP)).max(now.as_secs().into())
+    let now = u64::from(now.as_secs());
+    if number < now { now } else { number.saturating_add(u64::from(RESTORE_GAP)) }
 }

@@ -107,6 +107,23 @@ fn c2_what_is_said_in_the_second_of_the_restore_comes() {
 }
 
 #[test]
+fn c2_an_old_backup_comes_past_restores_since() {
+    let mut world = talking(69);
+    let backup = world.devices[ALICE].store.clone();
+    // Twice within a second: the numbers of the second time are ahead of the clock.
+    for _ in 0..2 {
+        world.command(ALICE, Command::Restored);
+        world.run();
+    }
+    world.advance(Duration::from_hours(2));
+    // Nothing tells it what it has used.
+    world.server.set_items(ALICE_JID, "urn:xmpp:e2e:0:device", Vec::new());
+    restore(&mut world, backup, true);
+    world.advance(Duration::from_mins(1));
+    both_hear(&mut world, "healed");
+}
+
+#[test]
 fn c2_a_restore_that_nobody_declares_heals_within_a_minute_of_a_message_each_way() {
     for rounds in [1, 3, 12] {
         let mut world = talking(50 + rounds as u64);
