@@ -35,9 +35,9 @@ pub enum Rule {
     OneOutcome,
     /// With another device a device opens at most one handshake an hour because it has something to say, and two because
     /// of what was not understood, one that asks and one that answers a handshake which named what is not known: their
-    /// first stanza is none of an application. One more is excused for each of: either
-    /// of them was restored from a backup, or its account's key has changed; twelve if one was cloned,
-    /// and one when one comes back, for what it opened while it was away is seen then.
+    /// first stanza is none of an application. One more is excused for each of: either of them was restored from a backup,
+    /// or has found out that it was, or its account's key has changed; twelve if one was cloned, and one when one comes
+    /// back, for what it opened while it was away is seen then.
     OneHandshakeAnHour,
     /// When faults have ended and a message has gone from each device to each account, the next comes to every device.
     TalksAgain,

@@ -121,6 +121,10 @@ impl Observer {
 
     /// A device has said this.
     pub fn event(&mut self, device: usize, event: &Event) {
+        if matches!(event, Event::Cloned) {
+            // It begins anew, as if it had been told of a restore.
+            self.excuse(device);
+        }
         let sticky = &mut self.devices[device].sticky;
         #[expect(clippy::wildcard_enum_match_arm, reason = "all others leave the account what it is")]
         match event {
