@@ -415,6 +415,10 @@ impl Draft<'_> {
         contact.list_named = contact.list_named.max(version);
         if newer || self.shows_unlisted(jid)? {
             let contact = self.contact_mut(jid)?;
+            if !contact.wanted {
+                // That of a list which was withheld.
+                contact.retry_at = None;
+            }
             contact.wanted = true;
             if !contact.fetching {
                 contact.tried = super::fetch::RECORDS;

@@ -127,7 +127,7 @@ impl Draft<'_> {
     }
 
     /// What a list of the own account, made elsewhere at the same time, lacks of the one known here, is said again in
-    /// the next: no retirement and no device is lost. And there is a next, for contacts keep the one that they saw first.
+    /// the next: no retirement and no device is lost. There must be a next, for contacts know one or the other.
     pub(super) fn amend_after(&mut self, known: &DeviceList, taken: &DeviceList) -> Done {
         self.own_mut()?.list_forked |= known.entries() != taken.entries();
         let lost: Vec<DeviceEntry> =

@@ -141,7 +141,8 @@ pub enum Event {
         /// The string.
         string: ShortString,
     },
-    /// The device list that the account's devices name cannot be fetched.
+    /// The device list that the account's devices name cannot be fetched. It is asked for again; this is told once for
+    /// each stream.
     ListWithheld {
         /// The account.
         peer: BareJid,
