@@ -157,8 +157,9 @@ pub(crate) struct Session {
     one_time: u8,
     /// Whether anything was sent.
     replied: u8,
-    /// Whether this is a state of before a restore.
-    of_backup: u8,
+    /// How often the device's state had been put back from a backup when this was made.
+    #[tls_codec(with = "crate::session::codec::varint32")]
+    restores: u32,
     root: RootKey,
     /// Ours, until a message under a new key of the peer's has used it up.
     own: Option<RatchetKeyPair>,
@@ -240,7 +241,7 @@ impl Session {
             transcript: symmetric.h().into(),
             one_time: u8::from(one_time),
             replied: 0,
-            of_backup: 0,
+            restores: 0,
             root: RootKey::new(derive("root", SECRET_LEN)?),
             own: None,
             sending: None,
@@ -288,14 +289,15 @@ impl Session {
         self.one_time != 0
     }
 
-    /// The state may be older than what was sealed with it: it opens what still comes, and must not seal.
-    pub(crate) fn note_restored(&mut self) {
-        self.of_backup = 1;
+    /// Notes how often the device's state has been put back from a backup.
+    pub(crate) fn set_restores(&mut self, restores: u32) {
+        self.restores = restores;
     }
 
-    /// Whether this is a state of before a restore.
-    pub(crate) fn is_of_backup(&self) -> bool {
-        self.of_backup != 0
+    /// What [`set_restores`](Self::set_restores) noted. If it is more often now, this may be older than what was sealed
+    /// with it: it opens what still comes, and must not seal.
+    pub(crate) fn restores(&self) -> u32 {
+        self.restores
     }
 
     /// When the handshake was finished here, to the second.

@@ -11,7 +11,7 @@ use crate::engine::draft::{Done, Draft};
 use crate::engine::receive::{Incoming, Message};
 use crate::engine::records::{Accepted, Arrival, OwnKey, Purpose};
 use crate::error::{Error, Malformed, Misbehaviour, Misuse, Reason, Unreadable};
-use crate::identity::{CertificateTbs, DeviceCertificate, MAX_DEVICES, digest};
+use crate::identity::{CertificateTbs, DeviceCertificate, digest};
 use crate::jid::BareJid;
 use crate::secret::Secret;
 use crate::session::{
@@ -296,7 +296,7 @@ impl Draft<'_> {
                 let known = DeviceCertificate::from_store(known.certificate.as_slice());
                 Ok(certificate.check_successor_of(&known.map_err(|_| Misuse::Record)?))
             }
-            None if self.devices_of(jid).len() >= MAX_DEVICES
+            None if !self.has_room_for_device(jid)?
                 || !self.state.contacts.contains(jid) && self.state.contacts.len() >= MAX_CONTACTS =>
             {
                 Ok(Err(Misbehaviour::TooMuch.into()))
@@ -338,6 +338,7 @@ impl Draft<'_> {
             Ok(session) => session,
             Err(reason) => return Ok(Err(reason)),
         };
+        session.set_restores(self.own()?.restores);
         let Some(first) = arrival.stanzas.first() else { return Ok(Err(Malformed::Stanza.into())) };
         let text = core::str::from_utf8(first.as_slice()).map_err(|_| Misuse::Record)?;
         let element = match parse(text) {

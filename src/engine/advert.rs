@@ -2,6 +2,7 @@
 
 use crate::NS;
 use crate::engine::draft::{Done, Draft};
+use crate::engine::fetch::RECORDS;
 use crate::engine::own::{HOLD, PRESENCE_INTERVAL};
 use crate::engine::records::{Device, Pending, Resource};
 use crate::error::{Error, Malformed, Misbehaviour, Misuse, Reason};
@@ -368,6 +369,7 @@ impl Draft<'_> {
         let device = advert.device();
         let now = self.now;
         let key = *record.certificate().account_digest();
+        let list = self.list_of(jid)?.filter(|list| *list.account() == key);
         let Some(known) = self.state.devices.get_mut(&(jid.clone(), device))? else { return Ok(Ok(None)) };
         let signed = (advert.meaning().is_some() && known.is_good(now)).then_some(device);
         let bytes = digest(advert.bytes());
@@ -381,8 +383,8 @@ impl Draft<'_> {
             }
             return Ok(Err(Misbehaviour::Equivocation.into()));
         }
-        if known.retired {
-            // It has said that there would be none.
+        if known.retired || list.is_some_and(|list| list.retires(device)) {
+            // It has said that there would be none, or its account has.
             return Ok(Err(Misbehaviour::Retired.into()));
         }
         known.advert_sequence = advert.sequence();
@@ -411,18 +413,23 @@ impl Draft<'_> {
             self.judge(jid, device, list.as_ref())?;
         }
         let contact = self.contact_mut(jid)?;
-        let newer = version > contact.list_named && version > contact.list_version;
+        let newer = version > contact.list_version;
         contact.list_named = contact.list_named.max(version);
+        if newer {
+            // Soon asked for again.
+            contact.withheld = contact.withheld.min(1);
+        }
         if newer || self.shows_unlisted(jid)? {
             let contact = self.contact_mut(jid)?;
             if !contact.wanted {
                 // That of a list which was withheld.
                 contact.retry_at = None;
             }
-            contact.wanted = true;
             if !contact.fetching {
-                contact.tried = super::fetch::RECORDS;
+                // A fetch that has not begun may be for a record.
+                contact.tried = if contact.wanted { contact.tried & RECORDS } else { RECORDS };
             }
+            contact.wanted = true;
         }
         if first {
             self.notify(Event::Encrypts { peer: jid.clone(), digest: key });

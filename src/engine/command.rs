@@ -163,18 +163,15 @@ impl Draft<'_> {
     pub(super) fn restored(&mut self) -> Done {
         let now = self.now;
         // What waited behind an arrival is read below, in sessions of before: they are told by it.
-        self.own_mut()?.restored_at = now;
+        let own = self.own_mut()?;
+        own.restored_at = now;
+        own.restores = own.restores.saturating_add(1);
         for key in self.state.devices.all_keys() {
             if let Some(known) = self.state.devices.get_mut(&key)? {
                 // The next handshake names what this state has; the peer sees that it is old. Its
                 // counter is past those used since.
                 known.live = None;
                 known.sent_counter = past_u64(now, known.sent_counter);
-            }
-        }
-        for key in self.state.sessions.all_keys() {
-            if let Some(session) = self.state.sessions.get_mut(&key)? {
-                session.note_restored();
             }
         }
         for sequence in self.state.prekeys.all_keys() {
@@ -191,6 +188,12 @@ impl Draft<'_> {
             self.end_arrival(&key.0, key.1, Some(Unreadable::NoPrekey.into()))?;
         }
         self.publish_anew(true)?;
+        let account = self.own()?.jid.clone();
+        let contact = self.contact_mut(&account)?;
+        if !contact.fetching {
+            // The list is looked at now, not when an earlier fetch is due again.
+            (contact.wanted, contact.retry_at, contact.silences) = (false, None, 0);
+        }
         let certifies = self.config.identity.has_account_key();
         let own = self.own_mut()?;
         own.rotate_at = now;

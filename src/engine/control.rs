@@ -20,8 +20,9 @@ impl Draft<'_> {
             Control::ListVersion(version) => {
                 let version = *version;
                 let contact = self.contact_mut(jid)?;
-                if version > contact.list_named {
-                    contact.list_named = version;
+                if version > contact.list_version {
+                    // Whatever others have named: one of them may lie.
+                    contact.list_named = contact.list_named.max(version);
                     self.want_keys(jid)?;
                 }
                 Ok(())

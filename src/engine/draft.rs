@@ -159,6 +159,7 @@ impl<'a> Draft<'a> {
             connection: 0,
             presence_advert: 0,
             restored_at: Timestamp::default(),
+            restores: 0,
             cloned_at: 0,
             catch_up: None,
             leaving: false,

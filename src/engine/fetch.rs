@@ -91,6 +91,7 @@ impl Draft<'_> {
                 contact.fetching = false;
                 contact.tried = 0;
                 contact.unanswered = false;
+                contact.withheld = 0;
             }
         }
         // Another stream may have better luck.
@@ -250,13 +251,18 @@ impl Draft<'_> {
     }
 
     /// Another own device names this version of the own list. If it has an older one than this device, that may stand on
-    /// the server in the place of ours, which is looked at in a while.
+    /// the server in the place of ours.
     pub(super) fn own_list_named(&mut self, jid: &BareJid, version: u32) -> Done {
-        let soon = self.now.after(RETRY).as_millis();
-        let own = self.own()?.jid == *jid;
-        let behind = |own: &Contact| version < own.list_version && !own.wanted && own.retry_at.is_none();
-        if own && self.contact(jid)?.is_some_and(behind) {
-            self.contact_mut(jid)?.retry_at = Some(soon);
+        let behind = self.contact(jid)?.is_some_and(|own| version < own.list_version);
+        if behind && self.own()?.jid == *jid { self.look_at_own_list() } else { Ok(()) }
+    }
+
+    /// Has the own list looked at in a while.
+    pub(super) fn look_at_own_list(&mut self) -> Done {
+        let (own, soon) = (self.own()?.jid.clone(), self.now.after(RETRY).as_millis());
+        let contact = self.contact_mut(&own)?;
+        if !contact.wanted && contact.retry_at.is_none() {
+            contact.retry_at = Some(soon);
         }
         Ok(())
     }
@@ -287,10 +293,13 @@ impl Draft<'_> {
         let now = self.now;
         let contact = self.contact_mut(jid)?;
         // Told once, and not only when it is given up.
-        let withheld = contact.silences == 0 && contact.list_named > contact.list_version;
+        let withheld = contact.withheld == 0 && contact.list_named > contact.list_version;
         let wait = (RETRY * (1 << contact.silences.min(16))).min(MAX_RETRY);
         contact.silences = contact.silences.saturating_add(1);
         contact.retry_at = Some(now.after(wait).as_millis());
+        if withheld {
+            contact.withheld = contact.withheld.max(1);
+        }
         if self.own()?.jid == *jid {
             // Everything that does not need the server's answer goes on.
             self.own_mut()?.list_fetched = true;
@@ -442,7 +451,13 @@ impl Draft<'_> {
         };
         let taken = match from_base64(text, MAX_LIST) {
             Ok(bytes) if self.is_of_other_account(jid, &bytes)? => Ok(()),
-            Ok(bytes) => self.take_list(jid, &bytes)?,
+            Ok(bytes) => {
+                let taken = self.take_list(jid, &bytes)?;
+                if taken.is_ok() && self.own()?.jid == *jid {
+                    self.own_mut()?.list_published = true;
+                }
+                taken
+            }
             Err(_) => Err(Malformed::Encoding.into()),
         };
         // A good list of an account key of before is put over; a damaged one may hide our own.

@@ -7,7 +7,9 @@ use crate::engine::records::{Contact, Device, LinkingStage};
 use crate::engine::seen::Seen;
 use crate::env::Timestamp;
 use crate::error::{Error, Misbehaviour, Misuse, Reason};
-use crate::identity::{AccountKey, DeviceCertificate, DeviceList, DeviceRecord, Digest, TOLERANCE};
+use crate::identity::{
+    AccountKey, DeviceCertificate, DeviceList, DeviceRecord, Digest, MAX_DEVICES, TOLERANCE,
+};
 use crate::jid::BareJid;
 use crate::presence::AdvertIn;
 use crate::step::Event;
@@ -16,6 +18,9 @@ use crate::wire::Bytes;
 
 /// Two copies of a device that both run would else start anew without end, each because of the other.
 const CLONED_INTERVAL: Duration = Duration::from_hours(24);
+
+/// No account makes so many lists between two that a contact sees.
+const MAX_VERSION_STEP: u32 = 1 << 16;
 
 impl Draft<'_> {
     /// Takes the record of a device, if it is good and not older than the one known.
@@ -67,7 +72,7 @@ impl Draft<'_> {
                 }
             }
             None => {
-                if self.devices_of(jid).len() >= crate::identity::MAX_DEVICES {
+                if !self.has_room_for_device(jid)? {
                     return Ok(Err(Misbehaviour::TooMuch.into()));
                 }
                 self.introduce(jid, certificate)?;
@@ -98,9 +103,33 @@ impl Draft<'_> {
         self.restored()
     }
 
+    /// Whether another device of the account can be remembered.
+    pub(super) fn has_room_for_device(&self, jid: &BareJid) -> Result<bool, Error> {
+        Ok(self.devices_of(jid).len() < MAX_DEVICES || self.device_to_forget(jid)?.is_some())
+    }
+
+    /// A device of the account that is no more; not one of which the list has yet to say so.
+    fn device_to_forget(&self, jid: &BareJid) -> Result<Option<u32>, Error> {
+        let Some(list) = self.list_of(jid)? else { return Ok(None) };
+        for device in self.devices_of(jid) {
+            let said = |known: &Device| !known.retired || list.retires(device);
+            let gone = !list.is_live(device) && self.device(jid, device)?.is_some_and(said);
+            if gone && self.sessions_of(jid, device).is_empty() {
+                return Ok(Some(device));
+            }
+        }
+        Ok(None)
+    }
+
     /// Adds a device known by its certificate.
     pub(super) fn introduce(&mut self, jid: &BareJid, certificate: &DeviceCertificate) -> Done {
         let device = certificate.device();
+        if self.devices_of(jid).len() >= MAX_DEVICES
+            && let Some(gone) = self.device_to_forget(jid)?
+        {
+            self.close_sessions(jid, gone)?;
+            self.state.devices.remove(&(jid.clone(), gone));
+        }
         let others = self.devices_of(jid);
         let sticky = self.contact(jid)?.is_some_and(|contact| contact.sticky);
         if !others.is_empty() && sticky {
@@ -285,6 +314,7 @@ impl Draft<'_> {
                 return Ok(Err(reason));
             }
         }
+        let known = self.contact(jid)?.is_some_and(|contact| contact.list.as_slice() == list.bytes());
         self.store_list(jid, &list)?;
         let contact = self.contact_mut(jid)?;
         let left = list.is_tombstone() && !contact.left;
@@ -294,7 +324,8 @@ impl Draft<'_> {
         }
         if mine {
             let own = self.own_mut()?;
-            own.list_published = true;
+            // Another own device may have handed it over.
+            own.list_published &= known;
             // What lies there of another account key is of before, for this list is of the own one.
             own.other_account = None;
             if list.is_tombstone() && !own.left && !own.certificate.as_slice().is_empty() {
@@ -325,7 +356,10 @@ impl Draft<'_> {
         let contact = self.contact_mut(jid)?;
         contact.list = list.bytes().into();
         contact.list_version = list.version();
-        contact.list_named = contact.list_named.max(list.version());
+        let named = contact.list_named.max(list.version());
+        // A device that named more than there can be was wrong, and may be retired by this list.
+        let far = named - list.version() > MAX_VERSION_STEP;
+        contact.list_named = if far { list.version() } else { named };
         contact.live.clone_from(&live);
         for device in self.devices_of(jid) {
             self.judge(jid, device, Some(list))?;
@@ -351,10 +385,11 @@ impl Draft<'_> {
         let before = self.contact(jid)?.map_or_else(Vec::new, |contact| contact.live.clone());
         // That the whole account leaves is another event, and so is one's own end.
         let told = |device: &u32| !list.is_tombstone() && (!mine || *device != me);
-        // Of two lists that own devices made at once one does not know what the other adds.
+        // Of two lists that were made at once one does not know what the other adds.
+        let at_once = self.contact(jid)?.is_some_and(|contact| contact.list_version == list.version());
         let retired = |device: &u32| {
             let known = list.entries().iter().any(|entry| entry.device == *device);
-            !live.contains(device) && (known || !mine)
+            !live.contains(device) && (known || !mine && !at_once)
         };
         for device in before.iter().copied().filter(|device| told(device) && retired(device)) {
             self.notify(Event::DeviceRetired { peer: jid.clone(), device });

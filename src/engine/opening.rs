@@ -252,7 +252,8 @@ impl Draft<'_> {
         let state = AwaitLegs::decode(opening.state.expose()).map_err(|_| Misuse::Record)?;
         let resumption = Some(&opening.resumption).filter(|secret| !secret.expose().is_empty());
         let mut env = crate::env::Env { now: self.now, rng: self.rng };
-        let Ok(session) = state.finish(suite, sp, aa, resumption, &mut env) else { return Ok(false) };
+        let Ok(mut session) = state.finish(suite, sp, aa, resumption, &mut env) else { return Ok(false) };
+        session.set_restores(self.own()?.restores);
         self.state.openings.remove(&key);
         let id = session.id();
         if let Some(known) = self.state.devices.get_mut(&key)? {

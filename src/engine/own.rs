@@ -197,10 +197,8 @@ impl Draft<'_> {
         if !fetched {
             let contact = self.contact_mut(&account)?;
             if !contact.wanted {
-                contact.wanted = true;
                 contact.account_key = Some(*certificate.account_digest());
-                contact.tried = 0;
-                self.pursue(&account)?;
+                self.want_keys(&account)?;
             }
             // The advert of the last session is good as long as nothing has changed.
             return self.settle_presence();

@@ -155,6 +155,10 @@ impl Draft<'_> {
         if !record {
             own.list_published = true;
             own.list_restricted = restricted;
+            if !restricted {
+                // Another own device may have put one there at the same time.
+                self.look_at_own_list()?;
+            }
             return self.publish_next();
         }
         own.record_restricted = restricted;
@@ -163,12 +167,14 @@ impl Draft<'_> {
         self.publish_step(true, step)
     }
 
-    /// The list that is to be put over: it is taken if it is newer, and put there again as it should be.
+    /// The list that is to be put over: it is taken if it is newer, and ours is put there if it is not.
     fn list_read(&mut self, iq: Option<&Element<'_>>) -> Done {
         let account = self.own()?.jid.clone();
         let items = iq.map(|iq| pep::read_items(iq, pep::NODE_DEVICES, "devices")).unwrap_or_default();
         self.got_list(&account, items.first().map(|(_, text)| text.as_str()))?;
-        self.own_mut()?.list_published = false;
+        let own = self.own_mut()?;
+        // In a node that may not be open it is put there once more.
+        own.list_published &= !own.list_restricted;
         self.publish_next()
     }
 

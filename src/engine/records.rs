@@ -183,6 +183,9 @@ pub(crate) struct Own {
     /// When this state was last put back from a backup.
     #[tls_codec(with = "crate::wire::time")]
     pub(crate) restored_at: Timestamp,
+    /// How often it was: a session that was made before the last time does not seal.
+    #[tls_codec(with = "crate::session::codec::varint32")]
+    pub(crate) restores: u32,
     /// When it was last told that somebody else has these keys, in milliseconds.
     pub(crate) cloned_at: u64,
     pub(crate) catch_up: Option<CatchUp>,

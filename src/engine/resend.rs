@@ -147,7 +147,8 @@ impl Draft<'_> {
     pub(super) fn asked_to_resend(&mut self, key: &SessionKey, said: Timestamp, since: u64) -> Done {
         let (jid, device) = (&key.0, key.1);
         // What is of before a restore must not seal.
-        let seals = self.state.sessions.get(key)?.is_some_and(|session| !session.is_of_backup());
+        let restores = self.own()?.restores;
+        let seals = self.state.sessions.get(key)?.is_some_and(|session| session.restores() == restores);
         if !self.device(jid, device)?.is_some_and(|known| known.is_good(self.now)) || !seals {
             return Ok(());
         }

@@ -197,6 +197,12 @@ impl DeviceList {
         tombstone_gone || known.entries().iter().any(lives_again)
     }
 
+    /// Whether this says of the device, or of the whole account, that it is no more.
+    pub(crate) fn retires(&self, device: u32) -> bool {
+        let retired = |entry: &DeviceEntry| entry.device == device && entry.state == DeviceState::Retired;
+        self.is_tombstone() || self.entries().iter().any(retired)
+    }
+
     /// Refuses a certificate that this list does not let live.
     pub(crate) fn accepts(&self, certificate: &DeviceCertificate) -> Result<(), Reason> {
         if *certificate.jid() != self.jid || *certificate.account_digest() != self.content.account {

@@ -87,8 +87,8 @@ struct Sealed<'a> {
 }
 
 impl Session {
-    /// Encrypts `plaintext`. After an error, which no input causes but the end of a chain, a responder that has opened
-    /// nothing yet and a state of before a restore, this state is not to be used.
+    /// Encrypts `plaintext`. After an error, which no input causes but the end of a chain and a
+    /// responder that has opened nothing yet, this state is not to be used.
     pub(crate) fn seal(
         &mut self,
         suite: &Suite,
@@ -97,7 +97,7 @@ impl Session {
         context: &Context<'_>,
         plaintext: &[u8],
     ) -> Result<SealedMessage, Refused> {
-        if suite.id != self.suite_id() || self.is_of_backup() {
+        if suite.id != self.suite_id() {
             return Err(Refused);
         }
         let begins = self.sending.is_none();

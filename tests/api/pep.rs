@@ -92,6 +92,8 @@ fn c9_the_event_says_what_is_wrong_once_and_the_tries_get_rarer() {
             assert_eq!(world.server.items(ALICE_JID, node).len(), 1);
             assert_eq!(world.server.access(ALICE_JID, node), Some("open"));
         }
+        // What was published is looked at once more.
+        world.advance(Duration::from_mins(1));
         let before = iqs(&world);
         world.advance(Duration::from_secs(DAY));
         assert_eq!(iqs(&world), before, "nothing more to do");

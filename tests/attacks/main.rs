@@ -294,16 +294,16 @@ fn nothing_of_the_content_is_outside() {
     let mut world = talking(12);
     let stanza = format!(
         "<message to='{BOB}' type='chat' id='m1'><body>open</body><replace xmlns='urn:xmpp:message-correct:0' \
-         id='m0'/><request xmlns='urn:xmpp:receipts'/><subject>sesame</subject></message>"
+         id='not-outside'/><request xmlns='urn:xmpp:receipts'/><subject>sesame</subject></message>"
     );
     world.with(World::ALICE, |device, server, env| device.hand_in(server, env, &stanza, Need::Policy));
     world.run();
     let out = sent(&world, PHONE).concat();
-    for word in ["open", "sesame", "replace", "receipts", "m0"] {
+    for word in ["open", "sesame", "replace", "receipts", "not-outside"] {
         assert!(!out.contains(word), "{word} in {out}");
     }
     let [letter] = world.devices[World::BOB].inbox() else { panic!() };
-    assert!(letter.stanza.contains("sesame") && letter.stanza.contains("id='m0'"));
+    assert!(letter.stanza.contains("sesame") && letter.stanza.contains("id='not-outside'"));
 }
 
 #[test]

@@ -4,7 +4,6 @@ use crate::env::{Env, Timestamp};
 use crate::error::{Misbehaviour, Reason};
 use crate::session::Session;
 use crate::session::header::{Context, StanzaKind};
-use crate::session::kem_ratchet::KemPolicy;
 use crate::session::message::{MAX_SKIP, MAX_STORED, OpenError};
 use crate::session::testing::{ALL, Handshake, UNAUTHENTIC, context, jid, misbehaved, rng};
 use crate::suite::{SUITE_CLASSICAL, SUITE_HYBRID};
@@ -313,21 +312,4 @@ fn the_wrong_suite_is_refused() {
     let body = pair.seal(0, b"");
     let result = pair.devices[1].open(&SUITE_HYBRID, Timestamp::default(), &body);
     assert!(matches!(result, Err(OpenError::Refused(Reason::Unauthentic))));
-}
-
-#[test]
-fn a_state_of_before_a_restore_opens_and_does_not_seal() {
-    for suite in ALL {
-        let mut pair = Handshake::new(suite).pair();
-        pair.round();
-        pair.devices[0].session.note_restored();
-        let stored = pair.devices[0].session.encode();
-        pair.devices[0].session = Session::decode(&stored).unwrap();
-        pair.say(1, b"still under way");
-        let device = &mut pair.devices[0];
-        let mut rng = rng(1);
-        let mut env = Env { now: Timestamp::from_secs(1), rng: &mut rng };
-        let context = context(&device.jid, &device.peer);
-        assert!(device.session.seal(suite, &KemPolicy::default(), &mut env, &context, b"no").is_err());
-    }
 }

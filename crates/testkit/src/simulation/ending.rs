@@ -50,12 +50,8 @@ impl History {
         }
         for device in 0..self.known.len() {
             self.world.devices[device].fault = None;
-            if let Some(original) = self.known[device].clone_of
-                && !self.known[device].dead
-            {
-                // It may have said last that it was restored, and the other has not since.
-                self.known[original].undeclared = true;
-                self.end_device(device);
+            if self.known[device].clone_of.is_some() && !self.known[device].dead {
+                self.end_clone(device);
             }
         }
         // What servers held back comes now, not later.

@@ -122,6 +122,10 @@ impl Observer {
     /// A device has said this.
     pub fn event(&mut self, device: usize, event: &Event) {
         if matches!(event, Event::Cloned) {
+            let forked = self.devices[device].id.is_some_and(|id| self.forked.contains_key(&id));
+            if !forked {
+                self.report(Rule::Sound, format!("{device} finds itself cloned"));
+            }
             // It begins anew, as if it had been told of a restore.
             self.excuse(device);
         }

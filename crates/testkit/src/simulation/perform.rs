@@ -114,7 +114,7 @@ impl History {
             Action::EndClone(_) => {
                 let clone = self.known.iter().position(|known| known.clone_of.is_some() && !known.dead);
                 if let Some(clone) = clone {
-                    self.end_device(clone);
+                    self.end_clone(clone);
                 }
             }
             Action::Lose(_) if self.known[device].clone_of.is_none() => {
@@ -257,6 +257,15 @@ impl History {
     pub(super) fn end_device(&mut self, device: usize) {
         self.with(device, |device, server, _| device.crash(server));
         self.known[device].dead = true;
+    }
+
+    /// The device that a clone is of goes on alone: it must say once more that it was restored, for the clone may have
+    /// said so last.
+    pub(super) fn end_clone(&mut self, clone: usize) {
+        self.end_device(clone);
+        if let Some(original) = self.known[clone].clone_of {
+            self.known[original].undeclared = true;
+        }
     }
 
     fn restore(&mut self, device: usize, declared: bool) {
