@@ -35,6 +35,9 @@ const MAX_TOLD: usize = 100;
 /// So much later the next are told, if what is acknowledged does not give them room before.
 const TELL_ON: Duration = Duration::from_secs(5);
 
+/// The same where there was no room for any.
+const NO_ROOM: Duration = Duration::from_mins(1);
+
 /// The longest name of a device, in bytes: a line on any screen.
 pub(super) const MAX_NAME: usize = 64;
 
@@ -139,8 +142,9 @@ impl Draft<'_> {
             return Ok(());
         };
         let version = own.announced.max(version);
-        let next = self.announce_list(version, first, self.room_to_tell())?;
-        let at = self.now.after(TELL_ON);
+        let room = self.room_to_tell();
+        let next = self.announce_list(version, first, room)?;
+        let at = self.now.after(if room == 0 { NO_ROOM } else { TELL_ON });
         let own = self.own_mut()?;
         own.announced = version;
         own.untold = next.map(|(jid, device)| Untold { jid, device, at });
