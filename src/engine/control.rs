@@ -46,17 +46,17 @@ impl Draft<'_> {
         self.send_control(key, Control::Empty)
     }
 
-    /// Tells the devices there is a session with, and whose users may know, the version of the own list: from `first` on,
-    /// and at most so many. Who is next after them.
+    /// Tells the devices there is a session with, and whose users may know, the version of the own list: from `first`
+    /// on, and at most so many. Who is next after them.
     pub(super) fn announce_list(
         &mut self,
         version: u32,
-        first: Option<(BareJid, u32)>,
+        first: Option<&(BareJid, u32)>,
         most: usize,
     ) -> Result<Option<(BareJid, u32)>, Error> {
         let mut told = 0;
         for key in self.state.devices.all_keys() {
-            if first.as_ref().is_some_and(|first| key < *first) {
+            if first.is_some_and(|first| key < *first) {
                 continue;
             }
             if told >= most {

@@ -28,8 +28,8 @@ const DAY: Duration = Duration::from_hours(24);
 /// more can have one told again, and does no more with it than with a new one.
 const MAX_CONTESTED: usize = 8;
 
-/// Devices told of a new list in one step, for each of which a message is sealed and a session stored. They take half of
-/// the outbox at most: the user's own messages need room, too.
+/// Devices told of a new list in one step, for each of which a message is sealed and a session stored. They take half
+/// of the outbox at most: the user's own messages need room, too.
 const MAX_TOLD: usize = 100;
 
 /// So much later the next are told, if what is acknowledged does not give them room before.
@@ -126,8 +126,8 @@ impl Draft<'_> {
         Ok(true)
     }
 
-    /// Tells the devices that there is a session with of a new version of the list, once it can be fetched: as many in a
-    /// step as there is room for, and of a still newer version all of them anew.
+    /// Tells the devices that there is a session with of a new version of the list, once it can be fetched: as many in
+    /// a step as there is room for, and of a still newer version all of them anew.
     pub(super) fn settle_announcement(&mut self, account: &BareJid) -> Done {
         let version = self.contact(account)?.map_or(0, |contact| contact.list_version);
         let own = self.own()?;
@@ -143,7 +143,7 @@ impl Draft<'_> {
         };
         let version = own.announced.max(version);
         let room = self.room_to_tell();
-        let next = self.announce_list(version, first, room)?;
+        let next = self.announce_list(version, first.as_ref(), room)?;
         let at = self.now.after(if room == 0 { NO_ROOM } else { TELL_ON });
         let own = self.own_mut()?;
         own.announced = version;

@@ -157,7 +157,7 @@ impl Draft<'_> {
         }
         // Whichever handshake was later: here both understand each other, and in the live one it may be that they do not.
         if let Some(known) = self.state.devices.get_mut(&(jid.clone(), device))? {
-            // The counter stays: who opens knowing of both sessions counts past it, and who does not is read all the same.
+            // The counter stays: who opens knowing of both sessions counts past it; who does not is read all the same.
             known.live = Some(key.2);
         }
         // Nobody is a friend while another key is in question.
