@@ -3,6 +3,7 @@
 use crate::agent::Operation;
 use crate::engine::asks::operation;
 use crate::engine::draft::{Done, Draft};
+use crate::engine::outbox::MAX_OUTBOX;
 use crate::engine::records::{Contact, Own, Purpose, Query};
 use crate::engine::{Command, pep};
 use crate::env::Timestamp;
@@ -339,8 +340,9 @@ impl Draft<'_> {
     fn publish_farewell(&mut self, list: &DeviceList) -> Done {
         self.own_mut()?.tombstone = list.bytes().into();
         self.publish_tombstone(true)?;
-        // After this nothing tells the contacts to look.
-        self.announce_list(list.version())
+        // After this nothing tells the contacts to look, and the user writes nothing more that would need room.
+        self.announce_list(list.version(), None, MAX_OUTBOX)?;
+        Ok(())
     }
 
     fn left(&mut self) -> Done {
@@ -375,7 +377,8 @@ impl Draft<'_> {
         for (key, request) in requests {
             self.state.requests.put(key, request);
         }
-        let own = Own { left: true, leaving: false, presence: String::new(), catch_up: None, ..own };
+        let presence = String::new();
+        let own = Own { left: true, leaving: false, presence, catch_up: None, untold: None, ..own };
         self.state.own.put((), own);
         let counters = crate::engine::records::Counters { outbox: last, ..Default::default() };
         self.state.counters.put((), counters);

@@ -47,17 +47,32 @@ impl Draft<'_> {
         self.send_control(key, Control::Empty)
     }
 
-    /// Tells everybody there is a session with, and who may know, the version of the own list.
-    pub(super) fn announce_list(&mut self, version: u32) -> Done {
-        for (jid, device) in self.state.devices.all_keys() {
+    /// Tells the devices there is a session with, and whose users may know, the version of the own list: from `first`
+    /// on, and at most so many. Who is next after them.
+    pub(super) fn announce_list(
+        &mut self,
+        version: u32,
+        first: Option<&(BareJid, u32)>,
+        most: usize,
+    ) -> Result<Option<(BareJid, u32)>, Error> {
+        let mut told = 0;
+        for key in self.state.devices.all_keys() {
+            if first.is_some_and(|first| key < *first) {
+                continue;
+            }
+            if told >= most {
+                return Ok(Some(key));
+            }
+            let (jid, device) = key;
             let live = self.device(&jid, device)?.and_then(|known| known.live);
             if let Some(id) = live
                 && self.is_friend(&jid)?
             {
-                self.send_control(&(jid, device, id), Control::ListVersion(version))?;
+                let sealed = self.try_control(&(jid, device, id), Control::ListVersion(version))?;
+                told += usize::from(sealed);
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Where a device is: at a resource that showed its advert on this stream, else somewhere at the account.

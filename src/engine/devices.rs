@@ -6,9 +6,10 @@ use crate::agent::Operation;
 use crate::engine::asks::operation;
 use crate::engine::draft::{Done, Draft};
 use crate::engine::opening::Occasion;
+use crate::engine::outbox::MAX_OUTBOX;
 use crate::engine::own::CERTIFICATE_RENEWAL;
 use crate::engine::pep;
-use crate::engine::records::{Purpose, Query, SessionKey};
+use crate::engine::records::{Purpose, Query, SessionKey, Untold};
 use crate::env::Timestamp;
 use crate::error::{Error, Malformed, Misbehaviour, Misuse, Reason};
 use crate::identity::{
@@ -26,6 +27,16 @@ const DAY: Duration = Duration::from_hours(24);
 /// Account keys that contest the own one, each told once: who begins anew does so once or twice. A server that makes up
 /// more can have one told again, and does no more with it than with a new one.
 const MAX_CONTESTED: usize = 8;
+
+/// Devices told of a new list in one step, for each of which a message is sealed and a session stored. They take half
+/// of the outbox at most: the user's own messages need room, too.
+const MAX_TOLD: usize = 100;
+
+/// So much later the next are told, if what is acknowledged does not give them room before.
+const TELL_ON: Duration = Duration::from_secs(5);
+
+/// The same where there was no room for any.
+const NO_ROOM: Duration = Duration::from_mins(1);
 
 /// The longest name of a device, in bytes: a line on any screen.
 pub(super) const MAX_NAME: usize = 64;
@@ -115,15 +126,40 @@ impl Draft<'_> {
         Ok(true)
     }
 
-    /// Tells the devices that there is a session with of a new version of the list, once it can be fetched.
+    /// Tells the devices that there is a session with of a new version of the list, once it can be fetched: as many in
+    /// a step as there is room for, and of a still newer version all of them anew.
     pub(super) fn settle_announcement(&mut self, account: &BareJid) -> Done {
         let version = self.contact(account)?.map_or(0, |contact| contact.list_version);
         let own = self.own()?;
-        if own.announced >= version || !own.list_published && own.publish_fault.is_none() {
+        if !own.list_published && own.publish_fault.is_none() {
             return Ok(());
         }
-        self.own_mut()?.announced = version;
-        self.announce_list(version)
+        let first = if own.announced < version {
+            None
+        } else if let Some(Untold { jid, device, .. }) = &own.untold {
+            Some((jid.clone(), *device))
+        } else {
+            return Ok(());
+        };
+        let version = own.announced.max(version);
+        let room = self.room_to_tell();
+        let next = self.announce_list(version, first.as_ref(), room)?;
+        let at = self.now.after(if room == 0 { NO_ROOM } else { TELL_ON });
+        let own = self.own_mut()?;
+        own.announced = version;
+        own.untold = next.map(|(jid, device)| Untold { jid, device, at });
+        Ok(())
+    }
+
+    /// How many devices can be told of a list now.
+    fn room_to_tell(&self) -> usize {
+        let taken = self.state.outbox.len() + self.state.waiting.len();
+        (MAX_OUTBOX / 2).saturating_sub(taken).min(MAX_TOLD)
+    }
+
+    /// Whether devices wait to be told of a list, and as many can be as in a step.
+    pub(super) fn can_tell_on(&self) -> Result<bool, Error> {
+        Ok(self.own()?.untold.is_some() && self.room_to_tell() == MAX_TOLD)
     }
 
     /// What a list of the own account, made elsewhere at the same time, lacks of the one known here, is said again in

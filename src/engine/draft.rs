@@ -147,6 +147,7 @@ impl<'a> Draft<'a> {
             disowned: None,
             contested: Vec::new(),
             announced: 0,
+            untold: None,
             publishing: None,
             publish_fault: None,
             publish_failures: 0,

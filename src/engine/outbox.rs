@@ -74,6 +74,7 @@ impl Draft<'_> {
             return Ok(());
         };
         self.state.outbox.remove(&id.0);
+        self.unsettled |= self.can_tell_on()?;
         if let Some(token) = token {
             self.state.acknowledged.put(token, Acknowledged { order: id.0, to, stanza_id });
             if self.state.acknowledged.len() > MAX_ACKNOWLEDGED {

@@ -164,6 +164,7 @@ impl Draft<'_> {
             (online && !own.record.as_slice().is_empty()).then_some(own.rotate_at),
             (online && !own.advert.is_empty()).then_some(own.readvertise_at),
             (online && own.publish_fault.is_some()).then_some(own.publish_at),
+            own.untold.as_ref().filter(|_| online).map(|untold| untold.at),
             (online && !own.presence.is_empty() && own.presence_advert != own.advert_sequence)
                 .then_some(own.presence_sent.after(PRESENCE_INTERVAL)),
             own.agent_retry_at.map(Timestamp::from_millis),

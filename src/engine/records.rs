@@ -154,8 +154,10 @@ pub(crate) struct Own {
     pub(crate) disowned: Option<Digest>,
     /// Those of keys that it has been told the account shows besides this device's own, the newest last.
     pub(crate) contested: Vec<Digest>,
-    /// The version of the list that the devices with a session have been told of.
+    /// The version of the list that the devices with a session have been told of, or are told of.
     pub(crate) announced: u32,
+    /// From whom on they have not been told yet.
+    pub(crate) untold: Option<Untold>,
     /// What an iq is under way for.
     pub(crate) publishing: Option<Publishing>,
     /// What is wrong, as it was told; how often in a row; and when it is tried again.
@@ -194,6 +196,18 @@ pub(crate) struct Own {
     pub(crate) leaving: bool,
     /// The exact bytes of the tombstone, until the server has it.
     pub(crate) tombstone: Bytes,
+}
+
+/// Devices are being told of a new list.
+#[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+pub(crate) struct Untold {
+    /// The device that is next.
+    #[tls_codec(with = "crate::wire::jid")]
+    pub(crate) jid: BareJid,
+    pub(crate) device: u32,
+    /// When it goes on at the latest.
+    #[tls_codec(with = "crate::wire::time")]
+    pub(crate) at: Timestamp,
 }
 
 /// An archive is being read.

@@ -158,10 +158,11 @@ impl Draft<'_> {
         }
         // Whichever handshake was later: here both understand each other, and in the live one it may be that they do not.
         if let Some(known) = self.state.devices.get_mut(&(jid.clone(), device))? {
+            // The counter stays: who opens knowing of both sessions counts past it; who does not is read all the same.
             known.live = Some(key.2);
         }
-        let in_question = self.contact(jid)?.is_some_and(|contact| contact.other_key.is_some());
-        let trusted = self.is_friend(jid)? && self.check_trust(jid)?.is_ok() && !in_question;
+        // Nobody is a friend while another key is in question.
+        let trusted = self.is_friend(jid)? && self.check_trust(jid)?.is_ok();
         if self.own()?.left || !trusted {
             return Ok(());
         }

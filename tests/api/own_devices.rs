@@ -571,3 +571,106 @@ fn c8_a_list_of_a_device_that_was_lost_does_not_stand_in_the_way_of_another() {
     assert!(count(&world, BOB, |event| matches!(event, Event::RolledBack { .. })) >= 1);
     assert_eq!(count(&world, BOB, |event| matches!(event, Event::DeviceRetired { .. })), 0);
 }
+
+/// Alice's telephone with a session with each of so many contacts, and so many other devices, which have all seen.
+fn with_crowd(seed: u64, contacts: usize, others: usize) -> (World, Vec<usize>, Vec<usize>) {
+    let mut world = World::new(seed);
+    world.add("alice@example.com/phone");
+    let others: Vec<_> =
+        (0..others).map(|number| world.add(&format!("alice@example.com/other{number}"))).collect();
+    let jids: Vec<_> = (0..contacts).map(|number| format!("c{number:03}@example.net")).collect();
+    let mut crowd = Vec::new();
+    for jid in &jids {
+        crowd.push(world.add(&format!("{jid}/home")));
+        world.server.befriend(ALICE_JID, jid);
+    }
+    for device in [ALICE].iter().chain(&others) {
+        world.connect(*device);
+        world.run();
+    }
+    for (device, jid) in crowd.iter().zip(&jids) {
+        world.connect(*device);
+        world.run();
+        for (from, to) in [(ALICE, jid.as_str()), (*device, ALICE_JID)] {
+            world.say(from, to, "hello");
+            world.run();
+        }
+    }
+    (world, others, crowd)
+}
+
+/// How many of the crowd have seen this device of Alice's retired.
+fn told_of(world: &World, crowd: &[usize], retired: u32) -> usize {
+    let told = |event: &Event| matches!(event, Event::DeviceRetired { device, .. } if *device == retired);
+    crowd.iter().filter(|device| count(world, **device, told) > 0).count()
+}
+
+#[test]
+fn c8_who_has_many_contacts_can_write_while_they_are_told_of_a_list_and_all_come_to_know_it() {
+    let (mut world, others, crowd) = with_crowd(96, 60, 1);
+    let tablet = id(&world, others[0]);
+    // One contact is away, and the server acknowledges nothing.
+    world.disconnect(crowd[0]);
+    world.devices[ALICE].acks = false;
+    for number in 0..950 {
+        world.say(ALICE, "c000@example.net", &number.to_string());
+    }
+    world.command(ALICE, Command::RetireDevice { device: tablet });
+    world.run();
+    let token = world.say(ALICE, "c001@example.net", "mine");
+    let found = ends(&world, ALICE, token);
+    assert!(matches!(&found[..], [xmpp_e2e_testkit::device::End::Sent(_)]), "{found:?}");
+    world.run();
+    world.devices[ALICE].acks = true;
+    world.with(ALICE, Device::acknowledge);
+    world.run();
+    world.advance(Duration::from_mins(1));
+    assert_eq!(told_of(&world, &crowd[1..], tablet), crowd.len() - 1);
+}
+
+#[test]
+fn c8_a_list_is_told_as_there_is_room_also_after_a_crash_and_the_next_list_is_told_all_anew() {
+    let (mut world, others, crowd) = with_crowd(95, 120, 2);
+    let retired: Vec<u32> = others.iter().map(|device| id(&world, *device)).collect();
+    let (away, crowd) = crowd.split_first().unwrap();
+    // Nothing else tells: no other device of the account, and no presence.
+    world.server.tamper =
+        Some(Box::new(|_, stanza| if stanza.starts_with("<presence") { Vec::new() } else { vec![stanza] }));
+    for device in others.iter().chain([away]) {
+        world.disconnect(*device);
+    }
+    world.devices[ALICE].acks = false;
+    for number in 0..430 {
+        world.say(ALICE, "c000@example.net", &number.to_string());
+    }
+    world.command(ALICE, Command::RetireDevice { device: retired[0] });
+    world.run();
+    let some = told_of(&world, crowd, retired[0]);
+    assert!((50..=70).contains(&some), "{some}");
+    assert!(world.devices[ALICE].next_wakeup().unwrap() <= world.now.after(Duration::from_mins(1)));
+    world.crash(ALICE);
+    world.run();
+    world.advance(Duration::from_mins(1));
+    assert_eq!(told_of(&world, crowd, retired[0]), some, "there is no room");
+    world.command(ALICE, Command::RetireDevice { device: retired[1] });
+    world.run();
+    assert_eq!(told_of(&world, crowd, retired[1]), 0);
+    world.crash(ALICE);
+    world.run();
+    world.devices[ALICE].acks = true;
+    world.with(ALICE, Device::acknowledge);
+    world.run();
+    for device in retired {
+        assert_eq!(told_of(&world, crowd, device), crowd.len());
+    }
+}
+
+#[test]
+fn c8_a_list_is_told_on_where_nothing_is_acknowledged() {
+    let (mut world, others, crowd) = with_crowd(94, 220, 1);
+    world.devices[ALICE].acks = false;
+    world.command(ALICE, Command::RetireDevice { device: id(&world, others[0]) });
+    world.run();
+    world.advance(Duration::from_secs(10));
+    assert_eq!(told_of(&world, &crowd, id(&world, others[0])), crowd.len());
+}

@@ -449,3 +449,24 @@ fn c21_nothing_is_sent_again_to_a_key_that_is_not_sealed_to_any_more() {
         assert_eq!(resent(&world, ALICE), expected);
     }
 }
+
+#[test]
+fn c3_nothing_is_sent_again_while_another_key_is_in_question() {
+    for changed in [false, true] {
+        let mut world = behind(16);
+        world.say(ALICE, BOB_JID, "one");
+        world.run();
+        if changed {
+            let other = Device::first("bob@example.org/other", &mut world.rng);
+            world.devices.push(other);
+            world.connect(TABLET);
+            world.run();
+        }
+        let told = count(&world, ALICE, |event| matches!(event, Event::KeyChanged { .. }));
+        assert_eq!(told, usize::from(changed));
+        world.advance(minute());
+        assert_eq!(asked(&world, BOB), 1);
+        assert_eq!(resent(&world, ALICE) > 0, !changed, "{}", world.dump());
+        assert_eq!(bodies(&world, BOB).is_empty(), changed);
+    }
+}

@@ -355,3 +355,83 @@ fn c4_a_device_that_is_told_of_its_copy_by_presence_renews_itself_at_once() {
     assert_eq!(told(COPY), 1, "{}", world.dump());
     assert!(!sent(&world, COPY, "urn:xmpp:e2e:0:device").is_empty(), "{}", world.dump());
 }
+
+fn resent(world: &World) -> usize {
+    count(world, ALICE, |event| matches!(event, Event::Resent { .. }))
+}
+
+/// Bob goes on to a session of his own.
+fn go_on(world: &mut World) {
+    // Sessions note the second in which they were made.
+    world.now = world.now.after(Duration::from_secs(2));
+    world.command(BOB, Command::Restored);
+    world.run();
+    world.say(BOB, ALICE_JID, "of another session");
+    world.run();
+    world.advance(Duration::from_mins(1));
+    both_hear(world, "gone on");
+}
+
+#[test]
+fn c4_a_request_held_back_is_not_answered_once_the_device_has_gone_on() {
+    let mut world = talking(72);
+    // Bob misses something, and asks for it in the next session that Alice opens.
+    world.say(ALICE, BOB_JID, "damaged");
+    let damaged = damaged(&world, ALICE, "alice@example.com/phone");
+    world.step(BOB, Job::Received(damaged));
+    world.run();
+    world.command(ALICE, Command::Restored);
+    world.run();
+    let held = Catch::new(&mut world.server, "alice@example.com/phone", is_protected);
+    world.say(ALICE, BOB_JID, "new session");
+    world.run();
+    assert_eq!(count(&world, BOB, |event| matches!(event, Event::Recovering { .. })), 1, "{}", world.dump());
+    world.server.tamper = None;
+    both_hear(&mut world, "what comes later");
+    go_on(&mut world);
+    let before = resent(&world);
+    for stanza in held.all() {
+        world.step(ALICE, Job::Received(stanza));
+    }
+    world.run();
+    assert_eq!(resent(&world), before, "{}", world.dump());
+    both_hear(&mut world, "still");
+}
+
+#[test]
+fn c4_a_request_of_a_thief_with_an_old_session_is_not_answered() {
+    let mut world = talking(73);
+    world.command(BOB, Command::Restored);
+    world.run();
+    // Bob has no answer yet when he misses something, and would ask for it in the session that he has opened.
+    let held = Catch::new(&mut world.server, "bob@example.org/desk", is_protected);
+    world.say(BOB, ALICE_JID, "new session");
+    world.run();
+    world.say(ALICE, BOB_JID, "damaged");
+    world.run();
+    let damaged = damaged(&world, ALICE, "alice@example.com/phone");
+    world.step(BOB, Job::Received(damaged));
+    let bob = &world.devices[BOB];
+    let agent = xmpp_e2e::LocalAgent::from_bytes(&bob.agent.to_bytes(), &bob.config.suites).unwrap();
+    let mut thief = Device::with_agent("bob@example.org/thief", agent);
+    thief.config = bob.config.clone();
+    thief.store = bob.store.clone();
+    thief.restore();
+    world.server.tamper = None;
+    for stanza in held.all() {
+        world.step(BOB, Job::Received(stanza));
+    }
+    world.run();
+    go_on(&mut world);
+    let before = resent(&world);
+    let effects = world.with(BOB, |_, _, env| apply(&mut thief, env, Input::Tick));
+    let asked: Vec<_> = sends(&effects).into_iter().filter(|stanza| is_protected(stanza)).collect();
+    assert!(!asked.is_empty(), "{effects:?}");
+    for stanza in asked {
+        let stanza = stanza.replacen("<message ", "<message from='bob@example.org/desk' ", 1);
+        world.step(ALICE, Job::Received(stanza));
+    }
+    assert_eq!(resent(&world), before, "{}", world.dump());
+    world.run();
+    both_hear(&mut world, "still");
+}
