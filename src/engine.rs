@@ -289,7 +289,9 @@ pub enum Command<'a> {
     Leave,
     /// Asks the account's other devices that are online to take this one in: it has an agent without account key
     /// ([`LocalAgent::without_account_key`](crate::LocalAgent::without_account_key)).
-    /// [`Event::LinkingStarted`](crate::Event::LinkingStarted) names the run.
+    /// [`Event::LinkingStarted`](crate::Event::LinkingStarted) names the run. A device whose certificate has ended, or
+    /// whose account has begun anew ([`Event::AccountKeyContested`](crate::Event::AccountKeyContested)), is linked
+    /// again, and keeps what it knows of contacts.
     Link,
     /// Gives this device a name, at most 64 bytes, that the account's other devices show; empty takes it back. Nobody
     /// else sees it.

@@ -100,7 +100,7 @@ impl Draft<'_> {
         let due = self.now >= own.presence_sent.after(PRESENCE_INTERVAL);
         let renewed = own.presence_advert != own.advert_sequence;
         match held {
-            Some(_) if ready || self.now >= own.held_until || self.is_unlinked()? => {}
+            Some(_) if ready || self.now >= own.held_until || self.is_unlinked()? || self.is_expired()? => {}
             Some(_) => return Ok(()),
             // A presence that went without advert is mended as soon as there is one.
             None if ready && renewed && (due || own.presence_advert == 0) => {}

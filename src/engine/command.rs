@@ -2,20 +2,21 @@
 
 use crate::agent::Operation;
 use crate::engine::asks::operation;
+use crate::engine::devices::amended;
 use crate::engine::draft::{Done, Draft};
 use crate::engine::outbox::MAX_OUTBOX;
 use crate::engine::records::{Contact, Own, Purpose, Query};
 use crate::engine::{Command, pep};
 use crate::env::Timestamp;
-use crate::error::{Misuse, Unreadable};
-use crate::identity::{DeviceList, DeviceState, ListTbs};
+use crate::error::{Error, Misuse, Unreadable};
+use crate::identity::{DeviceEntry, DeviceList, DeviceState, ListTbs, MAX_LIST};
 use crate::jid::BareJid;
 use crate::presence::AdvertTbs;
 use crate::stanza::Element;
 use crate::step::{Event, SendError, Token};
 use crate::trust::{Decision, Means, PastDecision, Trust};
 use crate::verify::VerificationFault;
-use crate::wire::Bytes;
+use crate::wire::{Bytes, from_base64};
 
 impl Draft<'_> {
     pub(super) fn command(&mut self, command: &Command<'_>) -> Done {
@@ -221,7 +222,7 @@ impl Draft<'_> {
     /// Says, signed, that the account has left, empties what is published, and forgets everything
     /// once that is signed.
     fn leave(&mut self) -> Done {
-        if !self.config.identity.has_account_key() && !self.is_unlinked()? {
+        if !self.config.identity.has_account_key() && self.own_certificate()?.is_some() {
             // A linked device cannot speak for the account.
             return Err(Misuse::NoAccountKey.into());
         }
@@ -282,7 +283,8 @@ impl Draft<'_> {
     pub(super) fn settle_leaving(&mut self) -> Done {
         let own = self.own()?;
         if !own.tombstone.as_slice().is_empty() {
-            return self.publish_tombstone(false);
+            // What was made meanwhile is not to be put over.
+            return self.request("", Query::Farewell, "get", &pep::items(pep::NODE_DEVICES, None));
         }
         let refused = own.agent_retry_at.is_some_and(|at| self.now.as_millis() < at);
         if !own.leaving || refused || self.asked(Purpose::Tombstone)? || self.asked(Purpose::Advert)? {
@@ -297,6 +299,57 @@ impl Draft<'_> {
             self.own_mut()?.tombstone = Bytes::new(Vec::new());
         }
         Ok(())
+    }
+
+    /// The list that the server has, before the last one of a device that has left is put there. If it does not say
+    /// that yet and is no older, it is said on top of it.
+    pub(super) fn farewell_read(&mut self, iq: Option<&Element<'_>>) -> Done {
+        if iq.is_none_or(pep::says_wait) {
+            return Ok(());
+        }
+        let own = self.own()?;
+        let (account, device) = (own.jid.clone(), own.device);
+        let (last, Some(certificate)) = (own.tombstone.clone(), self.own_certificate()?) else {
+            return Ok(());
+        };
+        if last.as_slice().is_empty() {
+            return Ok(());
+        }
+        let last = DeviceList::from_store(last.as_slice()).map_err(|_| Misuse::Record)?;
+        let items = iq.map(|iq| pep::read_items(iq, pep::NODE_DEVICES, "devices")).unwrap_or_default();
+        let bytes = items.first().and_then(|(_, text)| from_base64(text, MAX_LIST).ok());
+        let there = bytes.and_then(|bytes| {
+            DeviceList::verify(&bytes, &account, certificate.account(), &self.config.suites).ok()
+        });
+        let Some(there) = there.filter(|there| there.version() >= last.version()) else {
+            return self.publish_tombstone(false);
+        };
+        let gone = |entry: &&DeviceEntry| entry.state == DeviceState::Retired;
+        let said = there.entries().iter().filter(gone).any(|entry| entry.device == device);
+        if there.is_tombstone() || said && !last.is_tombstone() {
+            self.own_mut()?.tombstone = Bytes::new(Vec::new());
+            let payload = pep::retract(pep::NODE_DEVICE, &device.to_string());
+            return self.request("", Query::Retraction, "set", &payload);
+        }
+        let retired: Vec<DeviceEntry> = last.entries().iter().filter(gone).copied().collect();
+        let mut entries = amended(there.entries(), &retired);
+        if last.is_tombstone() {
+            for entry in &mut entries {
+                entry.state = DeviceState::Retired;
+            }
+        }
+        let version = there.version().saturating_add(1);
+        let tbs = ListTbs::new(&account, certificate.account(), version, entries, last.is_tombstone());
+        self.ask_once(Purpose::List, || operation(Operation::sign_device_list(tbs.encode())))
+    }
+
+    /// The last list of a device that has left is signed, after one that was made meanwhile.
+    pub(super) fn farewell_signed(&mut self, list: &DeviceList) -> Result<bool, Error> {
+        if !self.own()?.tombstone.as_slice().is_empty() {
+            self.own_mut()?.tombstone = list.bytes().into();
+            self.publish_tombstone(true)?;
+        }
+        Ok(true)
     }
 
     /// This device alone is retired, as its list says: the others look after the account.
@@ -339,7 +392,11 @@ impl Draft<'_> {
     /// Publishes a list without this device, takes its record back, and tells those there is a session with.
     fn publish_farewell(&mut self, list: &DeviceList) -> Done {
         self.own_mut()?.tombstone = list.bytes().into();
-        self.publish_tombstone(true)?;
+        if self.is_up_to_date()? {
+            self.publish_tombstone(true)?;
+        } else if self.own()?.connected {
+            self.settle_leaving()?;
+        }
         // After this nothing tells the contacts to look, and the user writes nothing more that would need room.
         self.announce_list(list.version(), None, MAX_OUTBOX)?;
         Ok(())
@@ -360,8 +417,9 @@ impl Draft<'_> {
         let mut requests = Vec::new();
         for key in self.state.requests.all_keys() {
             let request = self.state.requests.get(&key)?.cloned();
-            let last =
-                request.filter(|request| matches!(request.query, Query::Tombstone | Query::Retraction));
+            let last = request.filter(|request| {
+                matches!(request.query, Query::Farewell | Query::Tombstone | Query::Retraction)
+            });
             requests.extend(last.map(|request| (key, request)));
         }
         // What has been sealed is promised; contacts learn from it, too.

@@ -105,6 +105,13 @@ impl Draft<'_> {
                 && known.as_ref().is_some_and(|known| known.is_live(entry.device))
         };
         let retired: Vec<u32> = list.entries().iter().filter(retired).map(|entry| entry.device).collect();
+        if self.own()?.left {
+            return self.farewell_signed(list);
+        }
+        if retired.contains(&me) && !self.is_up_to_date()? {
+            // It is made anew after whatever list is there then: who has left knows of no other.
+            return Ok(true);
+        }
         for device in &retired {
             // Its session closes with the list, which tells it why.
             if let Some(id) = self.device(&account, *device)?.and_then(|known| known.live) {
@@ -181,6 +188,12 @@ impl Draft<'_> {
         Ok(())
     }
 
+    /// Whether this device has seen on this stream which list the server has.
+    pub(super) fn is_up_to_date(&self) -> Result<bool, Error> {
+        let own = self.own()?;
+        Ok(own.connected && own.list_fetched)
+    }
+
     /// Has the next list say this of a device.
     pub(super) fn amend(&mut self, entry: DeviceEntry) -> Done {
         let own = self.own_mut()?;
@@ -214,6 +227,8 @@ impl Draft<'_> {
     pub(super) fn own_account(&self) -> Result<Option<AccountKey>, Error> {
         match self.config.identity.account() {
             Some(key) => Ok(Some(key.clone())),
+            // Which it is, the user finds out by comparing.
+            None if self.is_searching() => Ok(None),
             None => Ok(self.own_certificate()?.map(|certificate| certificate.account().clone())),
         }
     }
@@ -459,7 +474,7 @@ fn is_said(entries: &[DeviceEntry], entry: &DeviceEntry) -> bool {
 
 /// `entries`, as `amends` change them: a retirement stays, and so does the highest serial. In order of the devices, so
 /// that all devices that add up the same things make the same list. If there are too many, those retired before go.
-fn amended(entries: &[DeviceEntry], amends: &[DeviceEntry]) -> Vec<DeviceEntry> {
+pub(super) fn amended(entries: &[DeviceEntry], amends: &[DeviceEntry]) -> Vec<DeviceEntry> {
     let mut out = entries.to_vec();
     for amend in amends {
         match out.iter_mut().find(|entry| entry.device == amend.device) {

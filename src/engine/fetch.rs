@@ -371,6 +371,7 @@ impl Draft<'_> {
         }
         match request.query {
             Query::Publication => self.publication_answered(answer),
+            Query::Farewell => self.farewell_read(answer),
             Query::Tombstone => self.tombstone_answered(answer),
             // What is left there of a retired device harms nobody.
             Query::Retraction => Ok(()),
@@ -451,6 +452,7 @@ impl Draft<'_> {
         };
         let taken = match from_base64(text, MAX_LIST) {
             Ok(bytes) if self.is_of_other_account(jid, &bytes)? => Ok(()),
+            Ok(bytes) if self.is_listed_under_other(jid, &bytes)? => Ok(()),
             Ok(bytes) => {
                 let taken = self.take_list(jid, &bytes)?;
                 if taken.is_ok() && self.own()?.jid == *jid {

@@ -323,12 +323,14 @@ impl Draft<'_> {
             contact.sticky = false;
         }
         if mine {
+            // While it is linked the list is that of whoever is shown.
+            let unlinked = self.is_unlinked()?;
             let own = self.own_mut()?;
             // Another own device may have handed it over.
             own.list_published &= known;
             // What lies there of another account key is of before, for this list is of the own one.
             own.other_account = None;
-            if list.is_tombstone() && !own.left && !own.certificate.as_slice().is_empty() {
+            if list.is_tombstone() && !own.left && !unlinked {
                 // Another device has taken the account out of the protocol.
                 self.retire()?;
             }

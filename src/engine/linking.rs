@@ -38,7 +38,7 @@ const MAX_ASKED: usize = 4;
 const REPEAT: Duration = Duration::from_mins(1);
 
 /// Where a new device keeps that it looks for old ones: no device has this number.
-const SEARCH: u32 = 0;
+pub(super) const SEARCH: u32 = 0;
 
 impl Linking {
     /// The run whose end the user is told: of a new device that of its search.
@@ -64,7 +64,7 @@ impl Draft<'_> {
         let (key, mine) = if linking.new {
             let shown = DeviceCertificate::from_store(linking.certificate.as_slice());
             let shown = shown.map_err(|_| Misuse::Record)?;
-            (Some(shown.account().clone()), keys(&self.certificate_to_show()?))
+            (Some(shown.account().clone()), keys(&self.certificate_to_show(account)?))
         } else {
             (self.account_key(account)?, keys(&self.own()?.certificate))
         };
@@ -358,6 +358,9 @@ impl Draft<'_> {
                 self.notify(Event::LinkingFailed { run: RunId(run), why });
             }
             self.end_linking(device)?;
+            if device == SEARCH {
+                self.search_undone(&linking)?;
+            }
         }
         Ok(())
     }

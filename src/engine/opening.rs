@@ -163,7 +163,7 @@ impl Draft<'_> {
         let (Some(agreement), Some(signed_prekey)) = (agreement, signed_prekey) else {
             return self.opening_refused(&key, SendError::NoKeys);
         };
-        let certificate = self.certificate_to_show()?;
+        let certificate = self.certificate_to_show(jid)?;
         let own = self.own()?;
         let (account, me) = (own.jid.clone(), own.device);
         let list_version = self.contact(&account)?.map_or(0, |contact| contact.list_version);

@@ -12,8 +12,8 @@ use crate::engine::records::{OneTime, OwnKey, OwnPrekeys, Purpose};
 use crate::env::Timestamp;
 use crate::error::{Error, Misuse};
 use crate::identity::{
-    CertificateTbs, DeviceCertificate, DeviceList, DeviceRecord, Prekey, PrekeyKind, PrekeyTbs, PublicKey,
-    RecordTbs, digest, spelled,
+    CertificateTbs, DeviceCertificate, DeviceList, DeviceRecord, DeviceState, Prekey, PrekeyKind, PrekeyTbs,
+    PublicKey, RecordTbs, digest, spelled,
 };
 use crate::jid::{Address, BareJid};
 use crate::presence::{AdvertTbs, PresenceMeaning};
@@ -78,6 +78,12 @@ impl Draft<'_> {
                 if key > lost_after {
                     self.resend(key)?;
                 }
+            }
+            let own = self.own_mut()?;
+            let me = own.device;
+            if own.amends.iter().any(|entry| entry.device == me && entry.state == DeviceState::Retired) {
+                // Another list may have come meanwhile.
+                own.list_fetched = false;
             }
             self.slot_freed = true;
             self.settle_leaving()?;
@@ -213,6 +219,10 @@ impl Draft<'_> {
         if self.own()?.left {
             return self.end_held();
         }
+        if self.is_expired()? {
+            // No record or advert under it is good.
+            return self.settle_presence();
+        }
         self.settle_record(&certificate)?;
         self.settle_one_time(&certificate)?;
         self.settle_publication()?;
@@ -230,7 +240,9 @@ impl Draft<'_> {
             let own = self.own()?;
             let identity = &self.config.identity;
             let Some(account) = identity.account() else {
-                self.ask_for_renewal()?;
+                if !self.is_expired()? {
+                    self.ask_for_renewal()?;
+                }
                 return Ok(certificate);
             };
             let tbs = CertificateTbs {

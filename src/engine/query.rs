@@ -1,6 +1,7 @@
 //! Questions, answered from the state as stored.
 
 use crate::engine::Engine;
+use crate::engine::linking::SEARCH;
 use crate::engine::records::Contact as ContactRecord;
 use crate::env::Timestamp;
 use crate::error::{Error, Misuse};
@@ -93,7 +94,7 @@ pub struct OwnDevice {
 pub enum Standing {
     /// It has an account key, and no list of the account with this device in it is there yet.
     New,
-    /// It has no account key, and waits to be [linked](crate::Command::Link).
+    /// It has no account key, and waits to be [linked](crate::Command::Link); again, if its certificate has ended.
     Unlinked,
     /// It is being linked.
     Linking,
@@ -202,9 +203,11 @@ impl Engine {
         if let Some(digest) = own.other_account {
             return Ok(Standing::OtherAccountKey(digest));
         }
-        if !account_key && own.certificate.as_slice().is_empty() {
-            let idle = self.state.linkings.len() == 0;
-            return Ok(if idle { Standing::Unlinked } else { Standing::Linking });
+        if !account_key && self.state.linkings.contains(&SEARCH) {
+            return Ok(Standing::Linking);
+        }
+        if !account_key && !self.state.is_certified(account_key)? {
+            return Ok(Standing::Unlinked);
         }
         let listed = self.state.contacts.get(&own.jid)?.is_some_and(|all| all.live.contains(&own.device));
         Ok(if listed { Standing::Member { account_key } } else { before })
@@ -299,11 +302,11 @@ impl Engine {
     /// [`Error::NotLoaded`].
     pub fn fingerprint(&self) -> Result<Option<Fingerprint>, Error> {
         let account = &self.config.account;
-        let linked = self.state.own.get(&())?.is_some_and(|own| !own.certificate.as_slice().is_empty());
-        // Before, what is known is what the server shows.
-        let known = self.state.contacts.get(account)?.filter(|_| linked);
-        let known = known.and_then(|contact| contact.account_key);
-        let key = self.config.identity.account_digest().or(known);
+        // Without a certificate, what is known is what the server shows.
+        let own = self.state.own.get(&())?.filter(|own| !own.certificate.as_slice().is_empty());
+        let own = own.map(|own| DeviceCertificate::from_store(own.certificate.as_slice())).transpose();
+        let certified = own.map_err(|_| Misuse::Record)?.map(|own| *own.account_digest());
+        let key = self.config.identity.account_digest().or(certified);
         Ok(key.map(|key| Fingerprint::new(account.clone(), key)))
     }
 

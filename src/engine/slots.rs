@@ -40,7 +40,7 @@ impl Draft<'_> {
                     let fetched = |contact: &Contact| contact.fetching && contact.tried & KEYS != 0;
                     self.contact(&account)?.is_some_and(fetched)
                 }
-                Query::Publication | Query::Tombstone | Query::Retraction => false,
+                Query::Publication | Query::Farewell | Query::Tombstone | Query::Retraction => false,
             });
         }
         Ok(count)

@@ -77,6 +77,9 @@
 //!   device, and let one say `AcceptLinking`. Both then get `LinkingString`. The user compares and says `ConfirmLinking` on
 //!   both; `Linked` follows on both, or `LinkingFailed`, which says why. Ten minutes are all there is. Such a device
 //!   cannot link or retire others; its certificate is renewed by those with the key.
+//! * A linked device whose certificate has ended, for it or those with the key were off for too long:
+//!   `Engine::standing` is `Unlinked` again. `Command::Link` links it as before; contacts, decisions and the sessions
+//!   with contacts stay.
 //! * Another device, with a copy of the account key: `LocalAgent::for_new_device` of the backup. It adds itself.
 //! * If the account shows another account key than this agent's, `OtherAccountKey` says so, and nothing is published or sent.
 //!   Most often the user has another device already: link instead, with a new store. `Command::BeginAnew` is for those who
@@ -93,7 +96,7 @@
 //! | the only device with the account key is lost, linked ones remain | `for_new_device` from the backup; without one, begin anew before the linked devices' certificates end (`OwnDevice::expires`, a year at most) |
 //! | this device was retired, or the user had another key before | it ends: keep the client's archive, throw agent and store away, begin with `without_account_key` and `Link` |
 //! | the account has left | it does not come back under its key: begin anew |
-//! | the account shows two keys (`AccountKeyContested`) | if the user has begun anew on another device, set this one up again as a new one; else the server makes it up, and nothing need be done |
+//! | the account shows two keys (`AccountKeyContested`) | if the user has begun anew on another device, `Link` a linked device again, and set up one with an account key of its own as a new one; else the server makes it up, and nothing need be done |
 //!
 //! # Backups
 //!

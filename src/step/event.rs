@@ -18,7 +18,7 @@ pub enum Event {
     /// The own account shows another account key besides the one that this device is established under. Either the user
     /// has said [`Command::BeginAnew`](crate::Command::BeginAnew) on another device, and contacts no longer take this
     /// one's messages once they have accepted the new key; or the server shows a key that it made up. This device goes
-    /// on. Told once for each key.
+    /// on. One without account key can be [linked](crate::Command::Link) to the new key. Told once for each key.
     AccountKeyContested {
         /// The digest of that key.
         digest: [u8; 32],

@@ -674,3 +674,121 @@ fn c8_a_list_is_told_on_where_nothing_is_acknowledged() {
     world.advance(Duration::from_secs(10));
     assert_eq!(told_of(&world, &crowd, id(&world, others[0])), crowd.len());
 }
+
+/// The tablet retires itself where nobody hears of it, and a laptop joins meanwhile. None of the others is there when
+/// it comes back.
+fn retires_itself_beside_another_list(seed: u64, retire: impl FnOnce(&mut World, u32)) {
+    let laptop = 3;
+    let mut world = with_tablet(seed);
+    let tablet = id(&world, TABLET);
+    retire(&mut world, tablet);
+    world.add("alice@example.com/laptop");
+    world.connect(laptop);
+    world.run();
+    for device in [ALICE, laptop] {
+        world.disconnect(device);
+    }
+    world.devices[TABLET].answers = true;
+    world.with(TABLET, Device::answer);
+    world.connect(TABLET);
+    world.run();
+    world.advance(Duration::from_hours(2));
+    assert_eq!(count(&world, TABLET, |event| matches!(event, Event::Retired)), 1);
+    let mut expected = vec![id(&world, ALICE), id(&world, laptop)];
+    expected.sort_unstable();
+    let covered = |world: &World, from: usize, token: Token| {
+        let found = ends(world, from, token);
+        let [xmpp_e2e_testkit::device::End::Sent(coverage)] = &found[..] else { panic!("{found:?}") };
+        let mut covered = coverage.devices.clone();
+        covered.sort_unstable();
+        covered
+    };
+    // One who knows nothing of the account finds on the server what the others have.
+    world.add("carol@example.net/home");
+    world.connect(4);
+    world.run();
+    let token = world.say_with(4, ALICE_JID, "y", Need::Encrypted(Level::CLASSICAL));
+    world.run();
+    assert_eq!(covered(&world, 4, token), expected);
+    for device in [ALICE, laptop] {
+        world.connect(device);
+        world.run();
+    }
+    world.advance(Duration::from_hours(2));
+    for device in [ALICE, laptop] {
+        assert_eq!(live(&world, device), expected, "{device}");
+    }
+    let token = world.say(BOB, ALICE_JID, "x");
+    world.run();
+    assert_eq!(covered(&world, BOB, token), expected);
+    assert_eq!(count(&world, BOB, |event| matches!(event, Event::RolledBack { .. })), 0);
+}
+
+#[test]
+fn c8_a_device_that_retires_itself_offline_puts_no_older_list_over_a_newer() {
+    retires_itself_beside_another_list(101, |world, tablet| {
+        world.disconnect(TABLET);
+        world.command(TABLET, Command::RetireDevice { device: tablet });
+    });
+}
+
+#[test]
+fn c8_a_device_whose_agent_signs_its_retirement_offline_puts_no_older_list_over_a_newer() {
+    retires_itself_beside_another_list(102, |world, tablet| {
+        world.devices[TABLET].answers = false;
+        world.command(TABLET, Command::RetireDevice { device: tablet });
+        world.disconnect(TABLET);
+    });
+}
+
+#[test]
+fn c8_a_retirement_that_was_lost_with_its_stream_is_put_on_top_of_a_newer_list() {
+    retires_itself_beside_another_list(103, |world, tablet| {
+        let node = "urn:xmpp:e2e:0:devices";
+        let before = world.server.items(ALICE_JID, node).to_vec();
+        world.command(TABLET, Command::RetireDevice { device: tablet });
+        world.disconnect(TABLET);
+        // The server has got nothing of it.
+        world.server.set_items(ALICE_JID, node, before);
+    });
+}
+
+#[test]
+fn c8_a_retirement_said_twice_is_no_list_more() {
+    let mut world = with_tablet(104);
+    let tablet = id(&world, TABLET);
+    world.command(TABLET, Command::RetireDevice { device: tablet });
+    // The server has it; the answer is lost.
+    world.disconnect(TABLET);
+    world.run();
+    let before = world.server.items(ALICE_JID, "urn:xmpp:e2e:0:devices").to_vec();
+    for _ in 0..2 {
+        world.connect(TABLET);
+        world.run();
+        world.disconnect(TABLET);
+    }
+    assert_eq!(world.server.items(ALICE_JID, "urn:xmpp:e2e:0:devices"), before);
+    assert_eq!(live(&world, ALICE), [id(&world, ALICE)]);
+}
+
+#[test]
+fn c8_an_account_that_leaves_offline_takes_along_who_has_joined_meanwhile() {
+    let laptop = 3;
+    let mut world = with_tablet(105);
+    world.disconnect(ALICE);
+    world.disconnect(TABLET);
+    world.command(ALICE, Command::Leave);
+    for name in ["laptop", "desk"] {
+        let device = world.add(&format!("alice@example.com/{name}"));
+        world.connect(device);
+        world.run();
+    }
+    world.connect(ALICE);
+    world.run();
+    for device in [TABLET, laptop, laptop + 1] {
+        world.disconnect(device);
+        world.connect(device);
+        world.run();
+        assert_eq!(count(&world, device, |event| matches!(event, Event::Retired)), 1, "{device}");
+    }
+}

@@ -5,11 +5,14 @@ use crate::agent::Operation;
 use crate::engine::asks::operation;
 use crate::engine::draft::{Done, Draft};
 use crate::engine::opening::Occasion;
-use crate::engine::records::{Linking, LinkingStage, Purpose};
+use crate::engine::records::{Linking, LinkingStage, Own, Purpose};
 use crate::engine::send::Found;
+use crate::engine::state::State;
+use crate::env::Timestamp;
 use crate::error::{Error, Misuse};
 use crate::identity::{
-    CertificateTbs, DeviceCertificate, DeviceList, DeviceRecord, LINKING, LINKING_LIFE, spelled,
+    CertificateTbs, DeviceCertificate, DeviceList, DeviceRecord, Digest, LINKING, LINKING_LIFE, TOLERANCE,
+    spelled,
 };
 use crate::jid::BareJid;
 use crate::linking::{DeviceKeys, LinkingMessage};
@@ -18,49 +21,130 @@ use crate::step::{Event, LinkFault};
 use crate::verify::RunId;
 use crate::wire::Bytes;
 
+impl Own {
+    /// Whether the time of the certificate is over.
+    pub(in crate::engine) fn is_expired(&self, now: Timestamp) -> Result<bool, Error> {
+        let bytes = self.certificate.as_slice();
+        if bytes.is_empty() {
+            return Ok(false);
+        }
+        let certificate = DeviceCertificate::from_store(bytes).map_err(|_| Misuse::Record)?;
+        Ok(now > certificate.not_after().after(TOLERANCE))
+    }
+}
+
+impl State {
+    /// Whether this device has a certificate that others take. With the account key it gets the next one by itself.
+    pub(in crate::engine) fn is_certified(&self, account_key: bool) -> Result<bool, Error> {
+        let Some(own) = self.own.get(&())? else { return Ok(false) };
+        let linked = account_key || !self.linkings.contains(&SEARCH) && !own.is_expired(self.seen)?;
+        Ok(linked && !own.certificate.as_slice().is_empty())
+    }
+}
+
 impl Draft<'_> {
     /// The user wants this device taken into the account by another.
     pub(in crate::engine) fn link(&mut self) -> Done {
-        if self.config.identity.has_account_key() || !self.is_unlinked()? || self.own()?.left {
+        let ended = self.is_unlinked()? || self.is_expired()? || !self.own()?.contested.is_empty();
+        if self.config.identity.has_account_key() || !ended || self.own()?.left {
             return Err(Misuse::Identity.into());
         }
         self.end_search(Some(LinkFault::Cancelled))?;
         let account = self.own()?.jid.clone();
-        // Looked at anew, for the account key may have changed since.
-        self.drop_devices(&account)?;
-        let contact = self.contact_mut(&account)?;
-        contact.account_key = None;
+        let list = self.contact(&account)?.map(|contact| contact.list.clone());
+        // The account key may have changed since.
+        self.look_anew(&account, None)?;
+        let mut run = [0; 16];
+        self.rng.fill_bytes(&mut run);
+        let search = Linking::begun(true, LinkingStage::Searching, self.now.after(LINKING_LIFE));
+        let issued = list.unwrap_or_else(|| Bytes::new(Vec::new()));
+        self.state.linkings.put(SEARCH, Linking { run, issued, ..search });
+        self.notify(Event::LinkingStarted { run: RunId(run) });
+        self.own_mut()?.agent_retry_at = None;
+        self.want_keys(&account)
+    }
+
+    /// Forgets the own account's devices and list, which are fetched again, under this account key or under whichever
+    /// is shown.
+    fn look_anew(&mut self, account: &BareJid, key: Option<Digest>) -> Done {
+        self.drop_devices(account)?;
+        let contact = self.contact_mut(account)?;
+        contact.account_key = key;
         contact.list = Bytes::new(Vec::new());
         contact.live = Vec::new();
         contact.list_version = 0;
         contact.list_named = 0;
         // A fetch under way may have had the records already.
         contact.tried = 0;
-        let mut run = [0; 16];
-        self.rng.fill_bytes(&mut run);
-        let search = Linking::begun(true, LinkingStage::Searching, self.now.after(LINKING_LIFE));
-        self.state.linkings.put(SEARCH, Linking { run, ..search });
-        self.notify(Event::LinkingStarted { run: RunId(run) });
-        let own = self.own_mut()?;
-        own.list_fetched = false;
-        own.agent_retry_at = None;
-        self.want_keys(&account)
+        self.own_mut()?.list_fetched = false;
+        Ok(())
     }
 
-    /// Whether no device has certified this one yet, and only linking can.
+    /// A device that was to be linked again stays what it was, whatever account key it was shown meanwhile. Its list
+    /// too: none before that is taken.
+    pub(in crate::engine) fn search_undone(&mut self, search: &Linking) -> Done {
+        let Some(certificate) = self.own_certificate()? else { return Ok(()) };
+        let account = self.own()?.jid.clone();
+        self.look_anew(&account, Some(*certificate.account_digest()))?;
+        if !search.issued.as_slice().is_empty() {
+            let list = DeviceList::from_store(search.issued.as_slice()).map_err(|_| Misuse::Record)?;
+            self.store_list(&account, &list)?;
+        }
+        self.unsettled = true;
+        Ok(())
+    }
+
+    /// Of several account keys that the own account shows while this device looks for another, the one of the list
+    /// counts: records of dead keys stay with servers. Whether the records are to be fetched again under that.
+    pub(in crate::engine) fn is_listed_under_other(
+        &mut self,
+        jid: &BareJid,
+        list: &[u8],
+    ) -> Result<bool, Error> {
+        if self.own()?.jid != *jid || !self.is_searching() {
+            return Ok(false);
+        }
+        let (Ok(list), Some(known)) =
+            (DeviceList::from_store(list), self.contact(jid)?.and_then(|contact| contact.account_key))
+        else {
+            return Ok(false);
+        };
+        let other = known != *list.account();
+        if other {
+            self.look_anew(jid, Some(*list.account()))?;
+        }
+        Ok(other)
+    }
+
+    /// Whether this device has no certificate, and only linking gives it one. While it is linked again the one that it
+    /// has counts for nothing.
     pub(in crate::engine) fn is_unlinked(&self) -> Result<bool, Error> {
-        Ok(!self.config.identity.has_account_key() && self.own()?.certificate.as_slice().is_empty())
+        let none = self.own()?.certificate.as_slice().is_empty() || self.is_searching();
+        Ok(!self.config.identity.has_account_key() && none)
     }
 
-    /// Whether this device has a certificate of its account.
+    /// Whether this device looks for another to link it.
+    pub(in crate::engine) fn is_searching(&self) -> bool {
+        self.state.linkings.contains(&SEARCH)
+    }
+
+    /// Whether the time of this device's certificate is over, and only linking gives it another: no device certifies
+    /// keys anew that nobody has vouched for in between.
+    pub(in crate::engine) fn is_expired(&self) -> Result<bool, Error> {
+        Ok(!self.config.identity.has_account_key() && self.own()?.is_expired(self.now)?)
+    }
+
+    /// Whether this device has a certificate of its account that others take.
     pub(in crate::engine) fn is_certified(&self) -> Result<bool, Error> {
-        Ok(!self.own()?.certificate.as_slice().is_empty())
+        self.state.is_certified(self.config.identity.has_account_key())
     }
 
-    /// The certificate that a handshake shows: provisional before there is another.
-    pub(in crate::engine) fn certificate_to_show(&self) -> Result<Bytes, Error> {
+    /// The certificate that a handshake with an account shows: to the own one a provisional one while this device is
+    /// being linked.
+    pub(in crate::engine) fn certificate_to_show(&self, jid: &BareJid) -> Result<Bytes, Error> {
+        let mine = self.own()?.jid == *jid;
         match self.state.linkings.get(&SEARCH)? {
-            Some(search) if self.is_unlinked()? => Ok(search.certificate.clone()),
+            Some(search) if mine && self.is_unlinked()? => Ok(search.certificate.clone()),
             Some(_) | None => Ok(self.own()?.certificate.clone()),
         }
     }
@@ -232,7 +316,7 @@ impl Draft<'_> {
         let own = self.own()?;
         let jid = own.jid.clone();
         let keys = DeviceKeys::of(certificate.bytes()).ok();
-        let ours = keys.is_some() && keys == DeviceKeys::of(self.certificate_to_show()?.as_slice()).ok();
+        let ours = keys.is_some() && keys == DeviceKeys::of(self.certificate_to_show(&jid)?.as_slice()).ok();
         let list = DeviceList::verify(list, &jid, certificate.account(), suites);
         let known = self.contact(&jid)?.map_or(0, |contact| contact.list_version);
         let (Ok(list), true, true) = (list, ours, *certificate.jid() == jid) else {
@@ -244,6 +328,11 @@ impl Draft<'_> {
         let own = self.own_mut()?;
         own.certificate = certificate.bytes().into();
         own.serial = certificate.serial();
+        own.contested.clear();
+        // What was made under the certificate before is made anew, and told at once.
+        own.record = Bytes::new(Vec::new());
+        own.advert.clear();
+        own.presence_advert = 0;
         // Published by the device that made it.
         own.list_published = true;
         self.contact_mut(&jid)?.account_key = Some(*certificate.account_digest());
@@ -286,10 +375,9 @@ impl Draft<'_> {
             }
             self.state.linkings.remove(&device);
         }
-        if let Some(why) = why {
-            self.notify(Event::LinkingFailed { run: RunId(search.run), why });
-        }
-        Ok(())
+        let Some(why) = why else { return Ok(()) };
+        self.notify(Event::LinkingFailed { run: RunId(search.run), why });
+        self.search_undone(&search)
     }
 
     /// The agent has not signed the provisional certificate.

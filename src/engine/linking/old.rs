@@ -218,6 +218,17 @@ impl Draft<'_> {
         }
         linking.issued = certificate.bytes().into();
         linking.stage = LinkingStage::Listing;
+        let session = linking.session;
+        let account = self.own()?.jid.clone();
+        // If it was one of the account before, it has dropped what there was between the two.
+        for key in self.sessions_of(&account, device) {
+            if key.2 != session {
+                self.drop_session(&key)?;
+            }
+        }
+        if let Some(known) = self.state.devices.get_mut(&(account, device))? {
+            known.live = None;
+        }
         let entry = DeviceEntry { device, lowest_serial: certificate.serial(), state: DeviceState::Live };
         self.amend(entry)?;
         Ok(true)

@@ -163,6 +163,8 @@ pub(crate) enum Query {
     Tombstone = 5,
     /// The item of the own record is taken back; whether it could be changes nothing.
     Retraction = 6,
+    /// The device list in PEP, over which a device that has left is to put its last one.
+    Farewell = 7,
 }
 
 /// An outstanding request to the key agent.
@@ -288,7 +290,8 @@ pub(crate) struct Linking {
     pub(crate) confirmed: bool,
     #[tls_codec(with = "crate::wire::flag")]
     pub(crate) other_confirmed: bool,
-    /// The new device's certificate; empty before the agent has signed it.
+    /// The new device's certificate; empty before the agent has signed it. On a device that is linked again, of its
+    /// search: the list that it had.
     pub(crate) issued: Bytes,
     /// The last message, while nothing has answered it, and when it is said again, in milliseconds.
     pub(crate) last: Bytes,

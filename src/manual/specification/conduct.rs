@@ -117,5 +117,7 @@
 //! # Leaving
 //!
 //! A device that leaves for the whole account has a tombstone signed, publishes it, takes back its record and
-//! deletes everything else but the tombstone, which it publishes again on each new stream until the server has taken it. A
-//! peer that sees the tombstone stops being bound to encrypt, and an event says so.
+//! deletes everything else but the tombstone, which it publishes again on each new stream until the server has
+//! taken it. On a new stream it first reads the list that is there. If that is no older and does not say it yet, it
+//! has its last list signed anew on top of that; so does a device that retires itself alone. A peer that sees the
+//! tombstone stops being bound to encrypt, and an event says so.

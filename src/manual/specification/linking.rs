@@ -22,6 +22,11 @@
 //!
 //! The account's private key stays where it is.
 //!
+//! A device whose certificate has ended is linked again in the same way, under its number and with its keys; so is one
+//! whose account shows another account key. It forgets its sessions with the account's devices when it begins, and the
+//! old device forgets its own when it certifies. If the records show several account keys, the one of the list is the
+//! claim. A run that fails leaves certificate, account key and list as they were.
+//!
 //! # Provisional certificate
 //!
 //! A [`CertificateTBS`](super::identity) with the flag *linking*, the account key as shown, and at most ten minutes between
@@ -78,4 +83,5 @@
 //! Types 8 to 10 go in ordinary sessions between devices that the list accepts. A device without account key asks another for
 //! its next certificate from 90 days before its own ends, one device a day, in turn. The other certifies the same keys
 //! when it is time, with a higher serial. The device takes it if it follows its own and has the same keys; so it does with
-//! the one in its own published record, for a backup may hold the one before, which peers refuse as rolled back.
+//! the one in its own published record, for a backup may hold the one before, which peers refuse as rolled back. A
+//! certificate that has ended is not renewed: the user compares again.
