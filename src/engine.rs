@@ -191,12 +191,14 @@ pub enum Subscription {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Command<'a> {
-    /// Accepts the changed account key of a contact: the user has looked at it. One that another own device has verified
-    /// is verified then. [`Misuse::Key`] if the contact shows another one by now: read [`Engine::contact`] anew.
+    /// Accepts the changed account key of a contact: the user has looked at it. One that another own device has
+    /// verified is verified then; another needs [`SetTrust`](Self::SetTrust) after this to be. [`Misuse::Key`] if the
+    /// contact shows another one by now: read [`Engine::contact`] anew.
     AcceptKey {
         /// The contact.
         jid: &'a str,
-        /// The digest that [`Event::KeyChanged`](crate::Event::KeyChanged) gave.
+        /// The digest that [`Event::KeyChanged`](crate::Event::KeyChanged) gave; or, to go back, the newest in
+        /// [`Engine::trust_history`] that is not [`Contact::account_key`].
         digest: [u8; 32],
     },
     /// The user agrees to compare a string with a device that asks to be linked.
@@ -284,14 +286,19 @@ pub enum Command<'a> {
         /// The contact.
         jid: &'a str,
     },
-    /// Retires this account from the protocol: a signed tombstone, then nothing is kept. From then on
-    /// [`Engine::standing`] is [`Left`](Standing::Left). On a linked device it is [`Misuse::NoAccountKey`].
+    /// Retires this account from the protocol, on all its devices: a signed tombstone, then nothing is kept. From then
+    /// on [`Engine::standing`] is [`Left`](Standing::Left), and messages go out in clear; no event tells of it. On a
+    /// linked device it is [`Misuse::NoAccountKey`].
     Leave,
     /// Asks the account's other devices that are online to take this one in: it has an agent without account key
     /// ([`LocalAgent::without_account_key`](crate::LocalAgent::without_account_key)).
     /// [`Event::LinkingStarted`](crate::Event::LinkingStarted) names the run. A device whose certificate has ended, or
     /// whose account has begun anew ([`Event::AccountKeyContested`](crate::Event::AccountKeyContested)), is linked
     /// again, and keeps what it knows of contacts.
+    ///
+    /// With an agent that has an account key, on another device that is linked, or after it was retired, it is
+    /// [`Misuse::Identity`]. After [`Event::OtherAccountKey`](crate::Event::OtherAccountKey) throw agent and store away
+    /// first, and begin with such an agent and an empty store.
     Link,
     /// Gives this device a name, at most 64 bytes, that the account's other devices show; empty takes it back. Nobody
     /// else sees it.
@@ -341,7 +348,8 @@ pub enum Command<'a> {
     SetTrust {
         /// The contact.
         jid: &'a str,
-        /// The digest of the key that the user has looked at, as [`Contact::account_key`] has it.
+        /// The digest of the key that the user has looked at, as [`Contact::account_key`] has it. Another one, also a
+        /// changed key before it is [accepted](Self::AcceptKey), is [`Misuse::Key`].
         key: [u8; 32],
         /// The decision; not [`Trust::Unknown`].
         trust: Trust,

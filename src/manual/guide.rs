@@ -125,8 +125,11 @@
 //! missed. `Config::resend_memory` bounds what is kept for that; it is on, for most applications keep the
 //! same texts in their history. If yours does not, or deletes messages early, turn it `ResendMemory::OFF`.
 //!
-//! **Other encryption.** `Foreign` says that the message behind it, which passes, is under OMEMO, OpenPGP or another:
-//! hand it to the code for that, and show its body, a fallback that anybody can have written, without a padlock.
+//! **Other encryption.** `Foreign` comes before a message that says that it is under OMEMO, OpenPGP or another, and
+//! passes: hand it to the code for that. If that cannot decrypt it, or there is none, anybody on the way can have made
+//! it so: show its body, if at all, as unprotected. No `ClearText` warns of it, for a contact that encrypts may have a
+//! second client that speaks only OMEMO. When sending, `Need::Policy` to a contact that encrypts also seals what
+//! another encryption has made: look at `Engine::outlook` before you encrypt with another.
 //!
 //! **Catching up.** Hand in `Command::CatchUp { active: true }` before an archive is read of what came in an absence, and
 //! `active: false` when it has been: meanwhile keys are not deleted for their age, whichever end is read first, and what

@@ -30,16 +30,31 @@
 //!
 //! * compared by eye or ear: `Command::SetTrust` with the digest of the key that was on the screen, so that a key which
 //!   changed meanwhile is not taken for it; `Fingerprint::matches` compares what was typed;
-//! * scanned: `Fingerprint::parse_uri`, then `Command::Scanned`, once the user knows whose code it is: `Fingerprint::jid`
-//!   must be the contact's that is shown. Each scan ends in one `Scanned`: `Mismatch` alarms and changes nothing, `Expected`
-//!   means that no key is known and the first must be this one (`Contact::expected`); nothing goes to the contact in clear
-//!   any more, and while it has no keys messages fail with `NoKeys`.
+//! * scanned: `Fingerprint::parse_uri`, then `Command::Scanned`, once the user knows whose code it is:
+//!   `Fingerprint::jid` must be the contact's that is shown. Each scan ends in one `Scanned`, but for the own code on a
+//!   device that waits to be linked. `Mismatch` alarms and changes nothing: messages go to the key known as before, so
+//!   offer `SetTrust { Distrusted }`. `Expected` means that no key is known and the first must be this one
+//!   (`Contact::expected`); nothing goes to the contact in clear any more, and while it has no keys messages fail with
+//!   `NoKeys`.
 //!
-//! `AcceptKey` takes the key before too, so that a user who accepted or rejected in error can go back; its digest is the
-//! last of `Engine::trust_history`.
+//! **A changed key.** `SetTrust` is only about the key known, `Contact::account_key`: with the digest of a changed one
+//! it is `Misuse::Key`. If the user
 //!
-//! `NewDevice` and `DeviceRetired` with the own account as peer are of the user's own devices: one that the user has not
-//! added means that somebody has the account key.
+//! * has compared it by eye or ear: `AcceptKey`, then `SetTrust { Verified, Means::Fingerprint }`, both with its
+//!   digest;
+//! * has scanned it: `Scanned` alone;
+//! * has not compared it: `AcceptKey` alone. That does not verify it, unless another own device has
+//!   (`verified_elsewhere`).
+//!
+//! A short string or a question can compare it only after `AcceptKey`. From then on messages go to it as the policy
+//! says: if nothing may go out before it is verified, `SetPolicy { VerifiedOnly }` first.
+//!
+//! **Back.** `AcceptKey` takes a key of before too, so that a user who accepted or rejected in error can go back: the
+//! newest in `Engine::trust_history` that is not `Contact::account_key`. It comes back as accepted, not as verified.
+//!
+//! `NewDevice` and `DeviceRetired` with the own account as peer are of the user's own devices. One that the user has
+//! not added means that somebody has the account key: see [several devices](#several-devices). A device that the user
+//! links here is not announced here.
 //!
 //! **Coverage.** `Sent` says which devices can read the stanza, and which live ones cannot, and why. With
 //! `Config::partial` off it fails with `Incomplete` instead.
@@ -82,21 +97,36 @@
 //!   with contacts stay.
 //! * Another device, with a copy of the account key: `LocalAgent::for_new_device` of the backup. It adds itself.
 //! * If the account shows another account key than this agent's, `OtherAccountKey` says so, and nothing is published or sent.
-//!   Most often the user has another device already: link instead, with a new store. `Command::BeginAnew` is for those who
-//!   have lost everything; contacts see `KeyChanged`.
+//!   Most often the user has another device already: link instead. That takes an agent without account key and an empty
+//!   store; here `Link` is `Misuse::Identity`. `Command::BeginAnew` is for those who have lost everything; contacts see
+//!   `KeyChanged`.
 //!
-//! `Engine::own_devices` lists them, with names (`Command::NameDevice`; only own devices see them), with the end of their
-//! certificates and when they were last heard of. A new one is `NewDevice` with the own JID on the others: show it, for it
-//! should be no surprise. `Command::RetireDevice` shuts a lost one out; that one gets `Retired` when it comes online.
+//! A new store knows nobody who encrypts: until a contact's advert has been verified `Need::Policy` goes out in clear,
+//! and the first key that comes is believed. Take the [history](#history-for-a-new-device) over before the first
+//! message, send with `Need::Encrypted` to those with whom the client's archive shows encrypted messages, and
+//! `SetPolicy` again.
+//!
+//! `Engine::own_devices` lists them, with names (`Command::NameDevice`; only own devices see them), with the end of
+//! their certificates and when they were last heard of. A new one is `NewDevice` with the own JID on the others: ask
+//! whether the user has added it. `Command::RetireDevice` shuts a lost one out; that one gets `Retired` when it comes
+//! online. Offer it only where `Engine::standing` is `Member { account_key: true }`.
+//!
+//! `Command::Leave` ends encryption for the account, on *all* its devices: ask twice. No event tells of it here, only
+//! `Standing::Left`. All keys are forgotten, and messages go out in clear from then on. The other devices get
+//! `Retired`, and so does one that retires itself. After `Retired` nothing goes in clear to contacts that encrypt: it
+//! fails with `SendError::Left`.
+//!
+//! Of a lost device with the account key one question decides: can somebody else have it?
 //!
 //! | what has happened | what the user can do |
 //! |---|---|
 //! | a linked device is lost | `RetireDevice` on one with the account key |
-//! | a device *with* the account key is lost, or was copied | whoever has it can add devices again: begin anew. `LocalAgent::generate` with an empty store, `OtherAccountKey`, `BeginAnew`; link the other devices to it, with agents and stores of their own. Contacts see `KeyChanged`, and decisions about contacts are made again |
-//! | the only device with the account key is lost, linked ones remain | `for_new_device` from the backup; without one, begin anew before the linked devices' certificates end (`OwnDevice::expires`, a year at most) |
+//! | a device *with* the account key is lost and somebody else may have it, or it was copied | whoever has it can add devices again: begin anew. `LocalAgent::generate` with an empty store, `OtherAccountKey`, `BeginAnew`; link the other devices to it, with agents and stores of their own. Contacts see `KeyChanged`, and decisions about contacts are made again |
+//! | a device with the account key is destroyed, for certain | `RetireDevice` on another with the account key. If there is none: `for_new_device` from the backup, with an empty store, and `RetireDevice` of the old number once the standing is `Member`; without a backup, begin anew before the certificates of linked devices end (`OwnDevice::expires`, a year at most) |
+//! | there is a device that the user has not added | somebody has the account key: `RetireDevice` at once, then begin anew, as above |
 //! | this device was retired, or the user had another key before | it ends: keep the client's archive, throw agent and store away, begin with `without_account_key` and `Link` |
-//! | the account has left | it does not come back under its key: begin anew |
-//! | the account shows two keys (`AccountKeyContested`) | if the user has begun anew on another device, `Link` a linked device again, and set up one with an account key of its own as a new one; else the server makes it up, and nothing need be done |
+//! | the account has left | it does not come back under its key, and nobody is left to link to: begin anew |
+//! | the account shows two keys (`AccountKeyContested`) | if the user has begun anew on another device, `Link` a linked device again, and set up one with an account key of its own as a new one. Else the server has made it up, or somebody who has the account's password: change the password, end sessions that are not the user's, and tell contacts by another way to reject the new key. Until they do they may be unable to write |
 //!
 //! # Backups
 //!
@@ -129,27 +159,34 @@
 //! | `Command::OfferHistory { file, name }` with what `finish` gave | `Event::HistoryOffered` |
 //! | | with the file: `Engine::open_history(id)` gives a `HistoryReader` |
 //! | | `read` piece by piece, then `finish`: each gives bytes of the archive |
-//! | `Event::HistoryEnded` | store the archive, then `Command::TakeHistory` with what `finish` gave |
+//! | `Event::HistoryEnded`: delete the file | store the archive, then `Command::TakeHistory` with what `finish` gave, and delete the file |
 //!
 //! Only the device named can open the file. Nothing is given out that is not authentic; that it is *whole* only `finish`
 //! says, so do not show the archive as complete before. If sealing stops halfway, begin a new file; a reader that stops
 //! begins again. Neither needs memory for the whole.
 //!
 //! An offer outlives restarts and lost messages, and ends after seven days, or when either side hands in
-//! `Command::DropHistory`. `Engine::histories` lists what is open; look at it after a restart, for events are not repeated.
-//! A name is what the other device was told: show it, and do not make a path of it.
+//! `Command::DropHistory`. `HistoryEnded` tells of what the other side, time, newer files or a retirement have ended.
+//! Whoever hands in `TakeHistory` or `DropHistory` gets none, and deletes its file then. `Engine::histories` lists what
+//! is open; look at it after a restart, for events are not repeated. A name is what the other device was told: show it,
+//! and do not make a path of it.
 //!
-//! `TakeHistory` never overwrites what the user has decided on the new device. A contact whose key is verified on the old
-//! device and who has first shown another one on the new raises `Event::KeyChanged`, with `verified_elsewhere`. Keys accepted
-//! without verifying travel too. A file ends with its devices: after `RetireDevice` it can be taken no more. Ask the user on both devices, before:
-//! who holds the new one gets all the past. Delete the file when it is taken: until then it is as secret as its key.
-//!
+//! `TakeHistory` never overwrites what the user has decided on the new device. A contact whose key is verified on the
+//! old device and who has first shown another one on the new raises `Event::KeyChanged`, with `verified_elsewhere`.
+//! Keys that were verified, distrusted or accepted travel; those that were only the first do not, and neither do
+//! policies. To a contact that has shown no key here yet, and whose key the file brings, nothing goes in clear any
+//! more. A file ends with its devices: after `RetireDevice` it can be taken no more. Ask the user on both devices,
+//! before: who holds the new one gets all the past. Delete the file when it is taken: until then it is as secret as its
+//! key.
 //!
 //! # Padlocks
 //!
 //! Draw a padlock from `Engine::outlook` before sending and from `Protection::is_encrypted` after receiving, and from nothing
 //! else. Show clear text of a contact that encrypts apart from protected text, and devices left out of a message, if it
 //! matters.
+//!
+//! `Need::Policy` to a contact that encrypts also seals what another encryption has made. A client that has one looks
+//! at `Engine::outlook` before it encrypts with that.
 //!
 //! # Every event
 //!
@@ -162,15 +199,15 @@
 //! | event | what to do | command |
 //! |---|---|---|
 //! | `Encrypts` | show: from now on messages to this contact are encrypted | |
-//! | `KeyChanged` | ask: a new installation, or somebody in between. With `verified_elsewhere` another own device has verified the new key, and the one used here until now may be somebody else's. Nothing goes to the contact meanwhile | `AcceptKey`, `RejectKey`; `Scanned` if the contact shows the code |
+//! | `KeyChanged` | ask: a new installation, or somebody in between. With `verified_elsewhere` another own device has verified the new key, and the one used here until now may be somebody else's. Nothing goes to the contact meanwhile. What follows what: see [trust](#trust) | `AcceptKey`, and `SetTrust` after it if it was compared; `RejectKey`; `Scanned` if the contact shows the code |
 //! | `KeyReused` | show: another account has this key. Unless both are one person, it is an attack | `SetTrust` |
-//! | `Scanned` | show; `Mismatch` as an alarm: compare again, in person | `SetTrust`, `AcceptKey` |
+//! | `Scanned` | show; `Mismatch` as an alarm: messages go to the key known as before. Compare again, in person | after `Mismatch`: `SetTrust { Distrusted }` |
 //! | `TrustChanged` | show, beside the contact | |
-//! | `NewDevice`, `DeviceRetired` | show | for one's own account: `RetireDevice`, if it is not the user's |
+//! | `NewDevice`, `DeviceRetired` | show; of one's own account: see [there](#about-the-own-account) | |
 //! | `Left` | show: the contact encrypts no more, and has said so | |
 //! | `ClearText` | show the message as unprotected, with a warning | the `consent` in it lets the user answer in clear |
 //! | `Unverified` | show the message behind it as unprotected | |
-//! | `Foreign` | show the message as what its encryption makes of it | |
+//! | `Foreign` | hand the message to the code for that encryption. If that cannot decrypt it, or there is none, anybody on the way can have made it so, and there is no `ClearText`: show its body, if at all, as unprotected | |
 //! | `AdvertMissing`, `SuitesShrank`, `RolledBack`, `ListWithheld` | show, without alarm: the contact's server, or the own one, may hide something. Log | `Forget` only if the contact says that it has left |
 //! | `Superseded` | show: a device of the contact was restored from a backup, or copied | compare keys, if the contact knows of no backup |
 //! | `Unchained` | log: a new session that is not a continuation | |
@@ -201,11 +238,13 @@
 //! | `LinkingStarted` | on the new device: it looks for others | `CancelLinking` |
 //! | `LinkingString` | ask: do both devices show the same? | `ConfirmLinking` |
 //! | `Linked`, `LinkingFailed` | show, and close the question | `Link` tries again |
-//! | `OtherAccountKey` | ask: this device has another key than the account. Link it, put the backup of the key back, or begin anew | `Link`, `BeginAnew` |
-//! | `Retired` | show: this device encrypts no more, for another has retired it | a new device: `Link` |
+//! | `OtherAccountKey` | ask: this device has another key than the account. To link it, close the engine, throw agent and store away, begin with `without_account_key`, and `Link`. With the backup of the key: `for_new_device` and an empty store. If everything is lost: begin anew | `BeginAnew` |
+//! | `NewDevice` | ask: *did you add it?* If not, somebody has the account key: `RetireDevice` at once, then [begin anew](#several-devices) | `RetireDevice`, where the standing is `Member { account_key: true }` |
+//! | `DeviceRetired` | show; if no device of the user has done it, somebody has the account key | |
+//! | `Retired` | show: this device encrypts no more. It, or another, has retired it, or the account has left | with agent and store of a new device: `Link`; if the account has left, begin anew |
 //! | `AccountKeyContested` | show: see [several devices](#several-devices) | |
-//! | `Cloned` | show: a copy of this device is about | `RetireDevice` from another device |
-//! | `TooManyDevices` | show | `RetireDevice` |
+//! | `Cloned` | show: a copy of this device is about | `RetireDevice` on another device that has the account key |
+//! | `TooManyDevices` | show | `RetireDevice` on a device whose standing is `Member { account_key: true }` |
 //! | `AgentFailed` | show, if an agent outside the program should be running | |
 //! | `PublishFailed`, `Published` | show in the settings | |
 //! | `HistoryOffered` | ask: another own device gives its history | `TakeHistory`, `DropHistory` |

@@ -17,8 +17,10 @@ use crate::verify::{Question, RunId, VerificationFault};
 pub enum Event {
     /// The own account shows another account key besides the one that this device is established under. Either the user
     /// has said [`Command::BeginAnew`](crate::Command::BeginAnew) on another device, and contacts no longer take this
-    /// one's messages once they have accepted the new key; or the server shows a key that it made up. This device goes
-    /// on. One without account key can be [linked](crate::Command::Link) to the new key. Told once for each key.
+    /// one's messages once they have accepted the new key; or the server shows a key that it made up; or somebody who
+    /// has the account's password has published one: change it, end sessions that are not the user's, and tell contacts
+    /// by another way to reject that key. This device goes on. One without account key can be
+    /// [linked](crate::Command::Link) to a new key of the user's. Told once for each key.
     AccountKeyContested {
         /// The digest of that key.
         digest: [u8; 32],
@@ -63,15 +65,18 @@ pub enum Event {
         /// The digest of its account key.
         digest: [u8; 32],
     },
-    /// A message under another encryption, such as OMEMO or `OpenPGP`. It follows as `Pass`: a body beside it is what
-    /// anybody on the way may have written.
+    /// A message that says that it is under another encryption, such as OMEMO or `OpenPGP`. It follows as `Pass`. If it
+    /// cannot be decrypted so, anybody on the way may have made it, also if the account is known to encrypt: there is
+    /// no [`ClearText`](Self::ClearText) for it. A body beside it is unprotected.
     Foreign {
         /// The account that it claims to be from.
         peer: BareJid,
         /// The namespace of that encryption, at most 100 characters of it.
         namespace: String,
     },
-    /// The key of a file of history was forgotten.
+    /// The key of a file of history was forgotten. The device that hands in
+    /// [`TakeHistory`](crate::Command::TakeHistory) or [`DropHistory`](crate::Command::DropHistory) gets no event for
+    /// it.
     HistoryEnded {
         /// The name of the file.
         id: [u8; 16],
@@ -147,8 +152,9 @@ pub enum Event {
         /// The account.
         peer: BareJid,
     },
-    /// A new device of a known account, certified by its account key; or of the own account, in its list. If the user
-    /// has not added it, somebody has the account key.
+    /// A new device of a known account, certified by its account key; or of the own account, in its list, but for one
+    /// that this device has linked. If the user has not added it, somebody has the account key:
+    /// [`RetireDevice`](crate::Command::RetireDevice) at once, then begin anew.
     NewDevice {
         /// The account.
         peer: BareJid,
@@ -156,8 +162,9 @@ pub enum Event {
         device: u32,
     },
     /// The own account shows another account key than this device's agent has: made on another device, perhaps, or by the
-    /// server. Nothing is published over it, and nothing is sent, until this device is given that key or linked, or the
-    /// user says [`Command::BeginAnew`](crate::Command::BeginAnew). Told again after a restart.
+    /// server. Nothing is published over it, and nothing is sent, until the user says
+    /// [`Command::BeginAnew`](crate::Command::BeginAnew), or this device is set up anew: with an agent without account
+    /// key and an empty store it can be [linked](crate::Command::Link). Told again after a restart.
     OtherAccountKey {
         /// The digest of that key.
         digest: [u8; 32],
@@ -197,8 +204,8 @@ pub enum Event {
         /// How many.
         count: u16,
     },
-    /// Another device of the own account has retired this one, or all of them. It seals nothing any
-    /// more.
+    /// This device is retired: by another of the own account, by one that has [left](crate::Command::Leave) with all of
+    /// them, or by itself. It seals nothing any more. The device that says `Leave` gets no event.
     Retired,
     /// A record or list older than the one known was fetched, or an equal number with other content. Only such a list is
     /// taken, and only if no retired device lives by it: two devices of the account may have made one at once.
@@ -314,6 +321,7 @@ pub enum ScanOutcome {
     /// It is of the key known, which was verified already.
     Known,
     /// It is of another key than the one known, and nothing has changed: either the key or the code is somebody else's.
+    /// Messages go to the key known as before, unless the user [distrusts](Trust::Distrusted) it.
     Mismatch,
     /// It is of the own account, and right.
     Own,

@@ -84,7 +84,10 @@ fn where_a_device_stands_can_be_asked() {
     assert_eq!(standing(&world, NEW), member(false));
     world.command(ALICE, Command::Leave);
     world.run();
-    assert_eq!(standing(&world, ALICE), Standing::Left);
+    assert_eq!([ALICE, NEW].map(|device| standing(&world, device)), [Standing::Left; 2]);
+    // The others are told, and cannot link any more.
+    let told = [ALICE, NEW].map(|device| count(&world, device, |event| matches!(event, Event::Retired)));
+    assert_eq!(told, [0, 1]);
 }
 
 #[test]

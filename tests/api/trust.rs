@@ -192,6 +192,29 @@ fn c12_decisions_are_told_and_kept() {
 }
 
 #[test]
+fn c12_a_changed_key_is_verified_after_it_is_accepted_and_the_one_before_can_be_taken_back() {
+    let mut world = talking(40);
+    let first = bob(&world).account_key.unwrap();
+    let second = new_key(&mut world);
+    let (trust, means) = (Trust::Verified, Means::Fingerprint);
+    let error = world.with(ALICE, |device, _, env| {
+        let set = Command::SetTrust { jid: BOB_JID, key: second, trust, means };
+        device.engine_mut().handle(env, Input::Command(set)).map(drop).unwrap_err()
+    });
+    assert_eq!(error, Error::Misuse(Misuse::Key));
+    command(&mut world, ALICE, Command::AcceptKey { jid: BOB_JID, digest: second });
+    command(&mut world, ALICE, Command::SetTrust { jid: BOB_JID, key: second, trust, means });
+    assert_eq!((bob(&world).account_key, bob(&world).decision.trust), (Some(second), Trust::Verified));
+    // The last that was decided is about the second.
+    let history = world.devices[ALICE].engine().trust_history(BOB_JID).unwrap();
+    assert_eq!(history.last().map(|past| past.key), Some(second));
+    let before = history.iter().rev().find(|past| past.key != second).expect("the first").key;
+    assert_eq!(before, first);
+    command(&mut world, ALICE, Command::AcceptKey { jid: BOB_JID, digest: before });
+    assert_eq!((bob(&world).account_key, bob(&world).decision.trust), (Some(first), Trust::FirstUse));
+}
+
+#[test]
 fn a_decision_is_one_about_the_key_shown() {
     let mut world = talking(6);
     let key = bob(&world).account_key.unwrap();

@@ -123,8 +123,9 @@ Lines that are read:
   /encrypt on|off   on: nothing goes to this contact in clear. off: as usual, that is encrypted to
                     who encrypts; after such a contact has written in clear: answer in clear
   /who [JID]        a contact's devices and the fingerprint of its key; without JID the own
-  /accept-key JID   the contact's new key is its own: you have compared it
-  /reject-key JID   it is not
+  /accept-key JID   messages go to the contact's new key; if you have compared it, say then /trust
+                    JID verified. Where there is no new key, the one before is taken back
+  /reject-key JID   the new key is not the contact's
   /fingerprint [JID]    what to compare by telephone or in person; without JID the own
   /scanned TEXT     what a camera has read from the other's screen
   /verify [JID]     compare a few digits with somebody, or agree to it
@@ -137,11 +138,12 @@ Lines that are read:
   /devices          your devices
   /link             let a new device in, or on the new device ask again; then /match or /differ
   /name TEXT        how your other devices show this one
-  /retire DEVICE    shut out one of your devices, such as one that is lost
+  /retire DEVICE    shut out one of your devices, such as one that is lost; only where the account's
+                    key is
   /history-send DEVICE FILE    write your history into a file that this device can read
-  /history-open FILE    read such a file
+  /history-open FILE    read such a file; then delete it
   /begin-anew really    the old key of your account is lost: make another
-  /leave really     give up encryption, and forget all keys
+  /leave really     give up encryption, on all your devices, and forget all keys
   /roster           the contacts
   /add JID          ask to see a contact's presence
   /accept JID       let a contact see yours, and ask for the same

@@ -36,10 +36,10 @@ pub struct Said {
     pub sentence: String,
 }
 
-/// An event of the engine.
+/// An event of the engine of the account `own`.
 #[must_use]
 #[expect(clippy::too_many_lines, reason = "a list")]
-pub fn security(event: &Event) -> Said {
+pub fn security(event: &Event, own: &str) -> Said {
     use Level::{Info, Note, Warning};
     let say = |level, kind, peer: Option<&BareJid>, sentence: &str| {
         let jid = peer.map(|peer| peer.as_str().to_owned());
@@ -119,7 +119,7 @@ pub fn security(event: &Event) -> Said {
             Warning,
             "wrong-code",
             Some(peer),
-            "The code is not of the key that {} has here. Either the code or the key is somebody else's. Send nothing that matters before you know which.",
+            "The code is not of the key that {} has here. Either the code or the key is somebody else's. Send nothing that matters before you know which; after /trust {} distrusted nothing is sent.",
         ),
         Event::Scanned { peer, outcome: ScanOutcome::Expected } => say(
             Info,
@@ -142,7 +142,7 @@ pub fn security(event: &Event) -> Said {
             "key-changed",
             Some(peer),
             &format!(
-                "The key of {{}} is another now. It may be a new installation, or somebody in between. Nothing is sent to {{}} before you decide. Compare the new fingerprint by telephone or in person: {}. Then /accept-key {{}} or /reject-key {{}}.",
+                "The key of {{}} is another now. It may be a new installation, or somebody in between. Nothing is sent to {{}} before you decide. Compare the new fingerprint by telephone or in person: {}. Compared, and the same: /accept-key {{}}, then /trust {{}} verified. Not the same: /reject-key {{}}.",
                 fingerprint(peer, digest)
             ),
         ),
@@ -170,6 +170,14 @@ pub fn security(event: &Event) -> Said {
             Some(peer),
             "{} has given up encryption and says so with its key. Messages to {} go out in clear, unless you want otherwise (/encrypt on).",
         ),
+        Event::NewDevice { peer, device } if peer.as_str() == own => say(
+            Warning,
+            "new-device",
+            Some(peer),
+            &format!(
+                "Your account {{}} has another device, {device}. Did you add it? If not, somebody has the key of your account: type /retire {device} at once, where the key is; then start with an empty store, and type /begin-anew really."
+            ),
+        ),
         Event::NewDevice { peer, device } => say(
             Info,
             "new-device",
@@ -186,7 +194,7 @@ pub fn security(event: &Event) -> Said {
             Warning,
             "account-key-contested",
             None,
-            "This account shows another key besides this device's. If you have begun anew on another device, set this one up again; if not, the server is not honest.",
+            "This account shows another key besides this device's. If you have begun anew on another device, set this one up again; if not, the server is not honest, or somebody has your password: change it, log out all programs that are not yours, and tell your contacts by another way to reject the new key. Until they do they may be unable to write.",
         ),
         Event::PublishFailed { why } => say(Warning, "keys-not-published", None, publish(*why)),
         Event::Published => say(Info, "keys-published", None, "The own keys are on the server again."),
@@ -209,19 +217,19 @@ pub fn security(event: &Event) -> Said {
             Info,
             "history-offered",
             None,
-            "Another device of this account has made a file with the past messages for this one.",
+            "Another device of this account has made a file with the past messages for this one. Bring it here, and type /history-open FILE.",
         ),
         Event::Retired => say(
             Warning,
             "retired",
             None,
-            "Another device of this account has shut this one out. It encrypts nothing any more.",
+            "This device has been shut out of its account, or the account has given up encryption. It encrypts nothing any more.",
         ),
         Event::TooManyDevices => say(
             Warning,
             "too-many-devices",
             None,
-            "The account has as many devices as it can have. Shut out one of them, then start this program anew.",
+            "The account has as many devices as it can have. Shut out one of them on another device that has the account's key, then start this program anew.",
         ),
         Event::AgentFailed => {
             say(Warning, "no-keys", None, "The program that keeps the own keys did not answer.")
@@ -245,13 +253,19 @@ pub fn security(event: &Event) -> Said {
 
 fn history(why: HistoryEnd) -> &'static str {
     match why {
-        HistoryEnd::Taken => "The other device has read the file with the past messages.",
-        HistoryEnd::Dropped => "The other device does not want the file with the past messages any more.",
-        HistoryEnd::Expired => "Nobody has read the file with the past messages in time. Make a new one.",
-        HistoryEnd::Replaced => {
-            "There are newer files with the past messages. The oldest cannot be read any more."
+        HistoryEnd::Taken => {
+            "The other device has read the file with the past messages. Delete the file now."
         }
-        _ => "The file with the past messages cannot be read any more.",
+        HistoryEnd::Dropped => {
+            "The other device does not want the file with the past messages any more, or is gone. Delete the file now."
+        }
+        HistoryEnd::Expired => {
+            "Nobody has read the file with the past messages in time. Delete it, and make a new one."
+        }
+        HistoryEnd::Replaced => {
+            "There are newer files with the past messages. The oldest cannot be read any more: delete it."
+        }
+        _ => "The file with the past messages cannot be read any more. Delete it now.",
     }
 }
 
@@ -349,7 +363,7 @@ pub fn failed(why: SendError) -> (&'static str, &'static str) {
         }
         SendError::KeyChanged => (
             "key-changed",
-            "The contact's key is another now. Compare it (/who), then /accept-key or /reject-key.",
+            "The contact's key is another now. Compare it (/who). The same: /accept-key JID, then /trust JID verified. Not the same: /reject-key JID.",
         ),
         SendError::Left => ("left", "This device does not encrypt any more."),
         SendError::Level => ("level", "The contact's program cannot encrypt as strongly as is asked for."),

@@ -8,7 +8,7 @@ use super::{App, stop};
 use crate::args::COMMANDS;
 use crate::command::Command;
 use crate::line::Line;
-use crate::{Stop, stanza};
+use crate::{Stop, stanza, words};
 
 /// How many messages a conversation is begun with.
 const RECENT: usize = 10;
@@ -159,11 +159,15 @@ impl App {
         ))
     }
 
-    /// The user has compared a contact's new key, or not.
+    /// The user takes a contact's new key, or not; where there is none, the one before.
     fn decide(&mut self, jid: &str, accept: bool) -> Result<(), Stop> {
         let contact = self.client.engine().contact(jid).map_err(Stop::error)?;
-        let Some(digest) = contact.and_then(|contact| contact.changed_key) else {
-            return self.error(&format!("{jid} has shown no new key"));
+        let Some(digest) = contact.as_ref().and_then(|contact| contact.changed_key) else {
+            let before = contact.filter(|_| accept).and_then(|contact| contact.account_key);
+            return match before {
+                Some(key) => self.take_back(jid, key),
+                None => self.error(&format!("{jid} has shown no new key")),
+            };
         };
         let command =
             if accept { Engine::AcceptKey { jid, digest } } else { Engine::RejectKey { jid, digest } };
@@ -172,6 +176,26 @@ impl App {
         }
         let word = if accept { "accepted" } else { "rejected" };
         self.ok(&format!("{word} the new key of {jid}"))
+    }
+
+    /// A decision about a contact's key was wrong: the one before `known`, or the one that was rejected, is used again.
+    fn take_back(&mut self, jid: &str, known: [u8; 32]) -> Result<(), Stop> {
+        let past = self.client.engine().trust_history(jid).map_err(Stop::error)?;
+        let Some(past) = past.into_iter().rev().find(|past| past.key != known) else {
+            return self.error(&format!("{jid} has shown no new key"));
+        };
+        if !self.does(Engine::AcceptKey { jid, digest: past.key })? {
+            return Ok(());
+        }
+        let contact = self.client.engine().contact(jid).map_err(Stop::error)?;
+        let (digits, now) = contact.map_or_else(Default::default, |contact| {
+            let digits = contact.fingerprint().map(|key| key.digits());
+            (digits.unwrap_or_default(), words::trust(contact.decision.trust))
+        });
+        let before = words::trust(past.decision.trust);
+        self.ok(&format!(
+            "took back another key of {jid}: {digits}. It was {before}, and is {now} now. /accept-key {jid} again undoes it"
+        ))
     }
 
     fn who(&mut self, jid: Option<String>) -> Result<(), Stop> {

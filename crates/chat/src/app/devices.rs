@@ -126,8 +126,10 @@ impl App {
             };
             entries.extend(more);
             let count = self.history.take_over(entries)?;
-            self.does(Engine::TakeHistory(whole))?;
-            return self.ok(&format!("{count} messages of before are in the history now"));
+            if !self.does(Engine::TakeHistory(whole))? {
+                return Ok(());
+            }
+            return self.ok(&format!("{count} messages of before are in the history now; delete {path}"));
         }
         self.error(&wrong)
     }

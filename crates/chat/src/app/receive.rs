@@ -188,7 +188,7 @@ impl App {
             Security::Linked { .. } => self.linking_ended(None),
             _ => {}
         }
-        let said = words::security(event);
+        let said = words::security(event, self.client.account());
         if said.level == Level::Note && !self.verbose {
             return Ok(());
         }

@@ -174,6 +174,7 @@ pub fn misuse(misuse: Misuse) -> &'static str {
         Misuse::History => "that file is not for one of your devices",
         Misuse::Jid => "that is no address for it",
         Misuse::Key => "that is not the key that is shown now",
+        Misuse::NoAccountKey => "only a device that has the account's key can do that; do it there",
         Misuse::Name => "a name has at most 64 bytes, without control characters",
         Misuse::Record => "nothing is known of the keys yet",
         Misuse::Text => "that is empty, or too long",

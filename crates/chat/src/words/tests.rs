@@ -21,6 +21,8 @@ const JARGON: [&str; 14] = [
     "kem",
 ];
 
+const OWN: &str = "romeo@example.net";
+
 fn check(sentence: &str) {
     let small = sentence.to_lowercase();
     for word in JARGON {
@@ -101,7 +103,7 @@ fn every_event_has_a_sentence() {
     // Its consent cannot be made here.
     check(&CLEAR_TEXT.replace("{}", "juliet@example.com"));
     for event in events() {
-        let said = security(&event);
+        let said = security(&event, OWN);
         check(&said.sentence);
         assert_ne!(said.kind, "other", "{event:?}");
         if let Some(jid) = &said.jid {
@@ -113,15 +115,29 @@ fn every_event_has_a_sentence() {
 #[test]
 fn what_nobody_can_act_on_is_no_warning() {
     let peer = BareJid::parse("juliet@example.com").unwrap();
-    assert_eq!(security(&Event::Duplicate { peer: peer.clone(), device: 1 }).level, Level::Note);
+    assert_eq!(security(&Event::Duplicate { peer: peer.clone(), device: 1 }, OWN).level, Level::Note);
     let reason = Reason::Unreadable(Unreadable::NotForThisDevice);
     assert_eq!(
-        security(&Event::Rejected { peer: Some(peer.clone()), device: None, reason, recoverable: false })
-            .level,
+        security(
+            &Event::Rejected { peer: Some(peer.clone()), device: None, reason, recoverable: false },
+            OWN
+        )
+        .level,
         Level::Note
     );
     let event = Event::KeyChanged { peer, digest: [0; 32], verified_elsewhere: false };
-    assert_eq!(security(&event).level, Level::Warning);
+    assert_eq!(security(&event, OWN).level, Level::Warning);
+}
+
+#[test]
+fn a_new_device_of_the_own_account_is_a_warning() {
+    let new = |jid: &str| Event::NewDevice { peer: BareJid::parse(jid).unwrap(), device: 7 };
+    let said = security(&new("juliet@example.com"), OWN);
+    assert_eq!((said.level, said.kind), (Level::Info, "new-device"));
+    let said = security(&new(OWN), OWN);
+    assert_eq!((said.level, said.kind), (Level::Warning, "new-device"));
+    check(&said.sentence);
+    assert!(said.sentence.contains(OWN) && said.sentence.contains("/retire 7"));
 }
 
 #[test]
@@ -216,7 +232,7 @@ fn comparing_and_linking_have_words() {
     all.extend(faults.map(|why| Event::LinkingFailed { run, why }));
     let mut sentences = std::collections::BTreeSet::new();
     for event in all {
-        let said = security(&event);
+        let said = security(&event, OWN);
         check(&said.sentence);
         assert_ne!(said.kind, "other", "{event:?}");
         assert!(sentences.insert(said.sentence), "{event:?}");
