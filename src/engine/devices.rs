@@ -464,16 +464,19 @@ fn is_name(name: &str) -> bool {
     name.len() <= MAX_NAME && !name.chars().any(char::is_control)
 }
 
-/// Whether `entries` say what `entry` does, or more.
+/// Whether `entries` say what `entry` does, or more: one that a full list does not hold is retired.
 fn is_said(entries: &[DeviceEntry], entry: &DeviceEntry) -> bool {
-    entries.iter().any(|said| {
-        let state = said.state == DeviceState::Retired || said.state == entry.state;
-        said.device == entry.device && state && said.lowest_serial >= entry.lowest_serial
-    })
+    let held = entries.iter().any(|said| said.device == entry.device);
+    let full = entries.len() >= MAX_DEVICES && entry.state == DeviceState::Retired;
+    !held && full
+        || entries.iter().any(|said| {
+            let state = said.state == DeviceState::Retired || said.state == entry.state;
+            said.device == entry.device && state && said.lowest_serial >= entry.lowest_serial
+        })
 }
 
 /// `entries`, as `amends` change them: a retirement stays, and so does the highest serial. In order of the devices, so
-/// that all devices that add up the same things make the same list. If there are too many, those retired before go.
+/// that all devices that add up the same things make the same list. If there are too many, those retired before go, then those retired now.
 pub(super) fn amended(entries: &[DeviceEntry], amends: &[DeviceEntry]) -> Vec<DeviceEntry> {
     let mut out = entries.to_vec();
     for amend in amends {
@@ -488,14 +491,15 @@ pub(super) fn amended(entries: &[DeviceEntry], amends: &[DeviceEntry]) -> Vec<De
         }
     }
     out.sort_by_key(|entry| entry.device);
-    let mut excess = out.len().saturating_sub(MAX_DEVICES);
-    out.retain(|entry| {
-        let old =
-            entry.state == DeviceState::Retired && amends.iter().all(|amend| amend.device != entry.device);
-        let goes = excess > 0 && old;
-        excess -= usize::from(goes);
-        !goes
-    });
+    for before in [true, false] {
+        let mut excess = out.len().saturating_sub(MAX_DEVICES);
+        out.retain(|entry| {
+            let now = amends.iter().any(|amend| amend.device == entry.device);
+            let goes = excess > 0 && entry.state == DeviceState::Retired && now != before;
+            excess -= usize::from(goes);
+            !goes
+        });
+    }
     out
 }
 
@@ -527,5 +531,11 @@ mod tests {
         assert_eq!(after.len(), MAX_DEVICES);
         assert!(is_said(&after, &entry(40, 1, Live)) && is_said(&after, &entry(9, 1, Retired)));
         assert!(!after.iter().any(|entry| entry.device == 1));
+        // Where all live, one that is retired makes room for another.
+        let all: Vec<_> = (1..=32).map(|device| entry(device, 1, Live)).collect();
+        let after = amended(&all, &[entry(40, 1, Live), entry(9, 1, Retired)]);
+        assert_eq!(after.len(), MAX_DEVICES);
+        assert!(is_said(&after, &entry(40, 1, Live)) && is_said(&after, &entry(9, 1, Retired)));
+        assert!(!is_said(&all, &entry(9, 1, Retired)) && !is_said(&after, &entry(9, 1, Live)));
     }
 }
