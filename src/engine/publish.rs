@@ -151,12 +151,15 @@ impl Draft<'_> {
 
     /// The server has taken an item; `restricted` if the node may not be open.
     fn item_published(&mut self, record: bool, restricted: bool) -> Done {
+        let account = self.own()?.jid.clone();
         let own = self.own_mut()?;
         if !record {
             own.list_published = true;
             own.list_restricted = restricted;
-            if !restricted {
-                // Another own device may have put one there at the same time.
+            let told = own.announced;
+            if !restricted && self.contact(&account)?.is_some_and(|contact| contact.list_version > told) {
+                // Another own device may have put one there at the same time. Once: a server that loses what it is given
+                // is not to be given it every time.
                 self.look_at_own_list()?;
             }
             return self.publish_next();
