@@ -86,7 +86,9 @@ impl Draft<'_> {
             return Ok(());
         }
         self.own_mut()?.list_full = false;
-        let version = list.as_ref().map_or(0, DeviceList::version).saturating_add(1);
+        // Where no list is shown there may have been one, of devices that are lost: the time is past its version.
+        let first = self.now.as_secs();
+        let version = list.as_ref().map_or(first, |list| list.version().saturating_add(1));
         let tbs = ListTbs::new(account, certificate.account(), version, entries, false).encode();
         self.ask_once(Purpose::List, || operation(Operation::sign_device_list(tbs)))
     }
@@ -173,8 +175,22 @@ impl Draft<'_> {
     /// the next: no retirement and no device is lost. There must be a next, for contacts know one or the other.
     pub(super) fn amend_after(&mut self, known: &DeviceList, taken: &DeviceList) -> Done {
         self.own_mut()?.list_forked |= known.entries() != taken.entries();
-        let lost: Vec<DeviceEntry> =
-            known.entries().iter().filter(|entry| !is_said(taken.entries(), entry)).copied().collect();
+        let said = |entry: &&DeviceEntry| !is_said(taken.entries(), entry);
+        self.list_again(known.entries().iter().filter(said).copied().collect())
+    }
+
+    /// The same of a newer list that does not know of the one known here: it was made where that was not shown.
+    pub(super) fn amend_newer(&mut self, known: &DeviceList, taken: &DeviceList) -> Done {
+        let held = |device| taken.entries().iter().any(|entry| entry.device == device);
+        if taken.entries().len() >= MAX_DEVICES {
+            // What it does not hold had to make room.
+            return Ok(());
+        }
+        self.list_again(known.entries().iter().filter(|entry| !held(entry.device)).copied().collect())
+    }
+
+    /// Has the next list say this of devices.
+    fn list_again(&mut self, lost: Vec<DeviceEntry>) -> Done {
         let account = self.own()?.jid.clone();
         for entry in lost {
             // It stays so here whatever lists a server shows, and on a device that cannot have one signed too.

@@ -314,6 +314,9 @@ impl Draft<'_> {
                 return Ok(Err(reason));
             }
         }
+        if let Some(known) = self.list_of(jid)?.filter(|known| mine && list.version() > known.version()) {
+            self.amend_newer(&known, &list)?;
+        }
         let known = self.contact(jid)?.is_some_and(|contact| contact.list.as_slice() == list.bytes());
         self.store_list(jid, &list)?;
         let contact = self.contact_mut(jid)?;

@@ -23,8 +23,9 @@ impl fmt::Display for Violation {
 /// What must hold.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Rule {
-    /// A device delivers a stanza once, and once more for each time that it or the sender was restored or cloned: then
-    /// it may have been sealed again, or asked for again. What is delivered again after a restart says so.
+    /// A device delivers a stanza once, and once more for each time that it or the sender was restored or cloned, or has
+    /// found out that it was: then it may have been sealed again, or asked for again. What is delivered again after a
+    /// restart says so.
     DeliveredOnce,
     /// What is delivered as protected is what was handed in, and says which device of which account did that, and for whom.
     Attributed,

@@ -127,7 +127,7 @@ impl Observer {
                 self.report(Rule::Sound, format!("{device} finds itself cloned"));
             }
             // It begins anew, as if it had been told of a restore.
-            self.excuse(device);
+            self.fork(device);
         }
         let sticky = &mut self.devices[device].sticky;
         #[expect(clippy::wildcard_enum_match_arm, reason = "all others leave the account what it is")]
