@@ -86,8 +86,8 @@ impl Draft<'_> {
             return Ok(());
         }
         self.own_mut()?.list_full = false;
-        // Where no list is shown there may have been one, of devices that are lost: the time is past its version.
-        let first = self.now.as_secs();
+        // Where other devices have records there has been a list, which is lost: the time is past its version.
+        let first = if self.devices_of(account).is_empty() { 1 } else { self.now.as_secs() };
         let version = list.as_ref().map_or(first, |list| list.version().saturating_add(1));
         let tbs = ListTbs::new(account, certificate.account(), version, entries, false).encode();
         self.ask_once(Purpose::List, || operation(Operation::sign_device_list(tbs)))
