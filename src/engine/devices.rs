@@ -492,7 +492,8 @@ fn is_said(entries: &[DeviceEntry], entry: &DeviceEntry) -> bool {
 }
 
 /// `entries`, as `amends` change them: a retirement stays, and so does the highest serial. In order of the devices, so
-/// that all devices that add up the same things make the same list. If there are too many, those retired before go, then those retired now.
+/// that all devices that add up the same things make the same list. If there are too many, those retired before go, then
+/// those retired now.
 pub(super) fn amended(entries: &[DeviceEntry], amends: &[DeviceEntry]) -> Vec<DeviceEntry> {
     let mut out = entries.to_vec();
     for amend in amends {

@@ -297,9 +297,7 @@ impl Draft<'_> {
         let wait = (RETRY * (1 << contact.silences.min(16))).min(MAX_RETRY);
         contact.silences = contact.silences.saturating_add(1);
         contact.retry_at = Some(now.after(wait).as_millis());
-        if withheld {
-            contact.withheld = contact.withheld.max(1);
-        }
+        contact.withheld += u8::from(withheld);
         if self.own()?.jid == *jid {
             // Everything that does not need the server's answer goes on.
             self.own_mut()?.list_fetched = true;

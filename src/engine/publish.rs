@@ -151,12 +151,11 @@ impl Draft<'_> {
 
     /// The server has taken an item; `restricted` if the node may not be open.
     fn item_published(&mut self, record: bool, restricted: bool) -> Done {
-        let account = self.own()?.jid.clone();
         let own = self.own_mut()?;
         if !record {
             own.list_published = true;
             own.list_restricted = restricted;
-            let told = own.announced;
+            let (account, told) = (own.jid.clone(), own.announced);
             if !restricted && self.contact(&account)?.is_some_and(|contact| contact.list_version > told) {
                 // Another own device may have put one there at the same time. Once: a server that loses what it is given
                 // is not to be given it every time.
