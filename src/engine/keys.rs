@@ -296,8 +296,9 @@ impl Draft<'_> {
             Ok(list) => list,
             Err(reason) => return Ok(Err(reason)),
         };
-        if let Some(known) = self.list_of(jid)?
-            && let Err(reason) = list.check_successor_of(&known)
+        let known = self.list_of(jid)?;
+        if let Some(known) = &known
+            && let Err(reason) = list.check_successor_of(known)
         {
             if mine {
                 self.own_mut()?.list_published = false;
@@ -306,18 +307,18 @@ impl Draft<'_> {
                     return Ok(Err(reason));
                 }
                 // Two devices of one's own made a version at once: what only ours says is added to the other's.
-                self.amend_after(&known, &list)?;
-            } else if list.is_made_beside(&known) {
+                self.amend_after(known, &list)?;
+            } else if list.is_made_beside(known) {
                 // There may be nobody left who knows of both and makes a next: the device that made the other is lost.
                 self.notify(Event::RolledBack { peer: jid.clone() });
             } else {
                 return Ok(Err(reason));
             }
         }
-        if let Some(known) = self.list_of(jid)?.filter(|known| mine && list.version() > known.version()) {
-            self.amend_newer(&known, &list)?;
+        if let Some(known) = known.as_ref().filter(|known| mine && list.version() > known.version()) {
+            self.amend_newer(known, &list)?;
         }
-        let known = self.contact(jid)?.is_some_and(|contact| contact.list.as_slice() == list.bytes());
+        let same = known.is_some_and(|known| known.bytes() == list.bytes());
         self.store_list(jid, &list)?;
         let contact = self.contact_mut(jid)?;
         let left = list.is_tombstone() && !contact.left;
@@ -330,7 +331,7 @@ impl Draft<'_> {
             let unlinked = self.is_unlinked()?;
             let own = self.own_mut()?;
             // Another own device may have handed it over.
-            own.list_published &= known;
+            own.list_published &= same;
             // What lies there of another account key is of before, for this list is of the own one.
             own.other_account = None;
             if list.is_tombstone() && !own.left && !unlinked {
