@@ -269,7 +269,7 @@ impl Draft<'_> {
 
     /// Whether the account's list and what is known of the device let this certificate be used.
     fn may_be_admitted(
-        &self,
+        &mut self,
         jid: &BareJid,
         device: u32,
         certificate: &DeviceCertificate,
@@ -286,6 +286,9 @@ impl Draft<'_> {
             let newer = list_version > list.version();
             let unknown = list.entries().iter().all(|entry| entry.device != device);
             if !(newer && unknown) {
+                if unknown {
+                    self.look_for(jid, device)?;
+                }
                 return Ok(Err(reason));
             }
         }

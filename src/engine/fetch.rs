@@ -29,7 +29,7 @@ const ID_PREFIX: &str = "e2e-";
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A server that gave no answer is asked again after so long, and each time after twice as long...
-const RETRY: Duration = Duration::from_secs(30);
+pub(super) const RETRY: Duration = Duration::from_secs(30);
 
 /// ...up to this: who comes back after a day is not kept waiting for another.
 const MAX_RETRY: Duration = Duration::from_hours(1);
@@ -237,17 +237,19 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// Whether a device is there that has the account key's word, and the list does not hold it: of two lists made at
-    /// once this may be the one that does not know of the other.
+    /// Whether a device that has the account key's word is there, or was to be read, and the list does not hold it: of
+    /// two lists made at once this may be the one that does not know of the other.
     pub(super) fn shows_unlisted(&self, jid: &BareJid) -> Result<bool, Error> {
         let (Some(contact), Some(list)) = (self.contact(jid)?, self.list_of(jid)?) else { return Ok(false) };
+        let listed = |device: u32| list.entries().iter().any(|entry| entry.device == device);
         for resource in contact.resources.iter().filter(|resource| resource.available) {
-            let listed = list.entries().iter().any(|entry| entry.device == resource.device);
-            if !listed && self.device(jid, resource.device)?.is_some() {
+            if !listed(resource.device) && self.device(jid, resource.device)?.is_some() {
                 return Ok(true);
             }
         }
-        Ok(false)
+        let range = (jid.clone(), 0)..=(jid.clone(), u32::MAX);
+        let mut unlisted = self.state.troubles.keys(range).into_iter().filter(|(_, device)| !listed(*device));
+        Ok(unlisted.next().is_some())
     }
 
     /// Another own device names this version of the own list. If it has an older one than this device, that may stand on

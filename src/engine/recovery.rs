@@ -2,16 +2,18 @@
 //!
 //! A message that cannot be read changes nothing but a timer. When that has run out a new session is opened with the
 //! device, chained to the last, and its first message asks for what was sent since the last one that was read. If a
-//! session with the device is made meanwhile, by whichever side, it is asked there.
+//! session with the device is made meanwhile, by whichever side, it is asked there. Of a device that its account's list
+//! does not hold, the list is looked at first: of two that were made at once, it may be the one that is about to go.
 
 use core::time::Duration;
 
 use crate::engine::draft::{Done, Draft};
+use crate::engine::fetch::RETRY;
 use crate::engine::opening::Occasion;
 use crate::engine::records::{SessionKey, Trouble};
 use crate::env::Timestamp;
 use crate::error::{Error, Misbehaviour, Misuse, Reason, Unreadable};
-use crate::identity::DeviceRecord;
+use crate::identity::{DeviceRecord, MAX_DEVICES};
 use crate::jid::BareJid;
 use crate::session::SKIPPED_LIFE;
 use crate::stanza::{Control, Resend};
@@ -33,6 +35,10 @@ const MAX_FAILURES: u8 = 4;
 /// Within an hour it is asked at most so often: where handshakes cross, in one session that the other side cannot
 /// read, and then in the one that both come to.
 const MAX_ASKED: u8 = 3;
+
+/// A list that does not hold a device is looked at so often for its sake, after [`RETRY`] and each time after twice as
+/// long: half an hour. Its next advert is not far then, and has the list looked at, too.
+const MAX_LOOKS: u8 = 6;
 
 /// Times of messages read that are remembered: more than are sent again.
 const MAX_READ: usize = 2 * super::resend::MAX_RESENT;
@@ -68,7 +74,12 @@ impl Draft<'_> {
             Misbehaviour::OutOfTurn.into(),
             Reason::Unauthentic,
         ];
-        if !lost.contains(&reason) || !self.may_ask_again(jid, device)? {
+        let key = (jid.clone(), device);
+        if reason == Misbehaviour::Retired.into() {
+            // Its first flight; see `look_for`.
+            return Ok(self.is_unlisted(jid, device)? && self.state.troubles.contains(&key));
+        }
+        if !lost.contains(&reason) {
             return Ok(false);
         }
         // Archives have what is older than any session.
@@ -77,7 +88,9 @@ impl Draft<'_> {
         if via == Via::Archive && !restored && !self.is_catching_up()? {
             return Ok(false);
         }
-        let key = (jid.clone(), device);
+        if !self.may_ask_again(jid, device)? {
+            return if self.device(jid, device)?.is_some() { self.look_for(jid, device) } else { Ok(false) };
+        }
         let mut trouble = self.state.troubles.get(&key)?.cloned().unwrap_or_default();
         if trouble.failures >= MAX_FAILURES {
             if self.now.since(Timestamp::from_millis(trouble.asked_at)) < GIVEN_UP {
@@ -85,13 +98,7 @@ impl Draft<'_> {
             }
             trouble.failures = 0;
         }
-        if !trouble.open {
-            trouble.from = self.heard_of(jid, device)?;
-            if !trouble.is_of_reading() {
-                trouble.since = trouble.from;
-            }
-            trouble.open = true;
-        }
+        self.open_trouble(&key, &mut trouble)?;
         if trouble.due.is_none() {
             let wait = INTERVAL * (1_u32 << trouble.failures.min(MAX_FAILURES));
             let next = match trouble.asked_at {
@@ -105,12 +112,68 @@ impl Draft<'_> {
         Ok(true)
     }
 
+    fn open_trouble(&self, key: &(BareJid, u32), trouble: &mut Trouble) -> Done {
+        if !trouble.open {
+            trouble.from = self.heard_of(&key.0, key.1)?;
+            if !trouble.is_of_reading() {
+                trouble.since = trouble.from;
+            }
+            trouble.open = true;
+        }
+        Ok(())
+    }
+
+    /// A device with the account key's word, which the account's list does not hold, has sent what cannot be read for
+    /// that: the list is looked at again, and if it holds the device then, that is asked to send again. Whether it may
+    /// come to that.
+    pub(super) fn look_for(&mut self, jid: &BareJid, device: u32) -> Result<bool, Error> {
+        let key = (jid.clone(), device);
+        let range = (jid.clone(), 0)..=(jid.clone(), u32::MAX);
+        let new = !self.state.troubles.contains(&key);
+        if !self.is_unlisted(jid, device)? || new && self.state.troubles.keys(range).len() >= MAX_DEVICES {
+            return Ok(false);
+        }
+        let mut trouble = self.state.troubles.get(&key)?.cloned().unwrap_or_default();
+        self.open_trouble(&key, &mut trouble)?;
+        if trouble.due.is_none() {
+            let checked = self.contact(jid)?.map_or(self.now, |contact| contact.checked);
+            trouble.due = Some(self.now.max(checked.after(RETRY)).as_millis());
+        }
+        trouble.forget_at = self.now.after(FORGET);
+        self.state.troubles.put(key, trouble);
+        Ok(true)
+    }
+
+    /// The list is looked at in trouble's sake; no more after a while, and if something else stands in the way.
+    fn look_again(&mut self, key: &(BareJid, u32), mut trouble: Trouble) -> Done {
+        if trouble.due.is_none() || trouble.failures >= MAX_LOOKS || !self.is_unlisted(&key.0, key.1)? {
+            self.state.troubles.remove(key);
+            return Ok(());
+        }
+        trouble.due = Some(self.now.after(RETRY * (1 << trouble.failures)).as_millis());
+        trouble.failures += 1;
+        self.state.troubles.put(key.clone(), trouble);
+        self.want_keys(&key.0)
+    }
+
     /// Whether this device may be asked to send again: a good one, of somebody who may know that it was not read.
     fn may_ask_again(&self, jid: &BareJid, device: u32) -> Result<bool, Error> {
         let good = self
             .device(jid, device)?
             .is_some_and(|known| known.is_good(self.now) && !known.record.as_slice().is_empty());
-        Ok(good && !self.own()?.left && !self.is_unlinked()? && self.is_friend(jid)?)
+        Ok(good && self.may_ask_account(jid)?)
+    }
+
+    fn may_ask_account(&self, jid: &BareJid) -> Result<bool, Error> {
+        Ok(!self.own()?.left && !self.is_unlinked()? && self.is_friend(jid)?)
+    }
+
+    /// Whether the list of one who may be asked does not say whether the device is live.
+    fn is_unlisted(&self, jid: &BareJid, device: u32) -> Result<bool, Error> {
+        let Some(list) = self.list_of(jid)? else { return Ok(false) };
+        let listed = list.is_tombstone() || list.entries().iter().any(|entry| entry.device == device);
+        let retired = self.device(jid, device)?.is_some_and(|known| known.retired);
+        Ok(!listed && !retired && self.may_ask_account(jid)?)
     }
 
     /// The highest time that a message of the device has said.
@@ -133,8 +196,11 @@ impl Draft<'_> {
             return Ok(());
         }
         if trouble.due.is_none() || !self.may_ask_again(jid, device)? {
-            self.state.troubles.remove(key);
-            return Ok(());
+            return self.look_again(key, trouble);
+        }
+        if trouble.asked_at == 0 {
+            // Those were looks.
+            trouble.failures = 0;
         }
         if self.state.openings.contains(key) || self.state.arrivals.contains(key) || !self.is_certified()? {
             trouble.due = Some(self.now.after(AGAIN).as_millis());

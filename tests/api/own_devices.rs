@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use xmpp_e2e::{Command, Error, Input, Misuse, Uncovered};
+use xmpp_e2e::{Command, Error, Input, Misbehaviour, Misuse, Uncovered, Unreadable};
 use xmpp_e2e_testkit::server::Pep;
 
 use super::*;
@@ -537,6 +537,86 @@ fn c8_contacts_that_have_seen_one_of_two_lists_of_a_version_come_to_one() {
     let [xmpp_e2e_testkit::device::End::Sent(coverage)] = &found[..] else { panic!("{found:?}") };
     let all = [ALICE, TABLET, laptop, desk].map(|device| id(&world, device));
     assert!(all.iter().all(|device| coverage.devices.contains(device)), "{all:?} {coverage:?}");
+}
+
+/// The telephone and the tablet have each made a first list. Bob was shown that of the tablet, which is offline, and does
+/// not know the telephone by it. The server has what the telephone has published.
+fn with_two_lists(mut world: World) -> World {
+    let nodes = ["urn:xmpp:e2e:0:device", "urn:xmpp:e2e:0:devices"];
+    world.disconnect(ALICE);
+    let before = nodes.map(|node| world.server.items(ALICE_JID, node).to_vec());
+    for node in nodes {
+        world.server.set_items(ALICE_JID, node, Vec::new());
+    }
+    world.add("alice@example.com/tablet");
+    world.connect(TABLET);
+    world.run();
+    for (node, items) in nodes.into_iter().zip(before) {
+        world.server.set_items(ALICE_JID, node, items);
+    }
+    world.disconnect(TABLET);
+    world.connect(ALICE);
+    world.run();
+    for device in &mut world.devices {
+        device.record.events.clear();
+    }
+    world
+}
+
+/// What was rejected at Bob, and whether it will be asked for.
+fn refusals(world: &World) -> Vec<(Reason, bool)> {
+    let of = |event: &Event| match event {
+        Event::Rejected { reason, recoverable, .. } => Some((*reason, *recoverable)),
+        _ => None,
+    };
+    world.devices[BOB].record.events.iter().filter_map(of).collect()
+}
+
+#[test]
+fn c8_what_a_device_with_a_session_writes_before_two_lists_have_come_to_one_is_read() {
+    let mut world = with_two_lists(talking(96));
+    world.say(ALICE, BOB_JID, "early");
+    world.run();
+    assert_eq!(refusals(&world), [(Unreadable::NoSession.into(), true)]);
+    world.connect(TABLET);
+    world.advance(Duration::from_mins(3));
+    assert_eq!(bodies(&world, BOB), ["early"]);
+    world.say(TABLET, BOB_JID, "late");
+    world.run();
+    assert_eq!(bodies(&world, BOB), ["early", "late"]);
+}
+
+#[test]
+fn c8_what_a_device_without_a_session_writes_before_two_lists_have_come_to_one_is_read() {
+    let mut world = with_two_lists(World::pair(95));
+    world.say(ALICE, BOB_JID, "early");
+    world.run();
+    assert_eq!(refusals(&world), [(Misbehaviour::Retired.into(), true)]);
+    world.connect(TABLET);
+    world.advance(Duration::from_mins(3));
+    assert_eq!(bodies(&world, BOB), ["early"]);
+    world.say(TABLET, BOB_JID, "late");
+    world.run();
+    assert_eq!(bodies(&world, BOB), ["early", "late"]);
+}
+
+#[test]
+fn c8_a_list_that_never_holds_a_device_is_not_looked_at_for_ever() {
+    let mut world = with_two_lists(talking(94));
+    let looks = |world: &World| {
+        let to_alice = sent(world, BOB, "to='alice@example.com'");
+        to_alice.iter().filter(|stanza| stanza.contains("urn:xmpp:e2e:0:devices")).count()
+    };
+    world.server.set_items(ALICE_JID, "urn:xmpp:e2e:0:devices", Vec::new());
+    let before = looks(&world);
+    world.say(ALICE, BOB_JID, "early");
+    world.run();
+    world.disconnect(ALICE);
+    world.advance(Duration::from_mins(50));
+    let after = looks(&world);
+    assert_eq!(after - before, 6);
+    world.advance(Duration::from_hours(20));
+    assert_eq!(looks(&world), after);
 }
 
 #[test]

@@ -33,6 +33,11 @@
 //!   for a device; after each of which nothing came, twice as long; after four of these no more until one comes;
 //! * if a handshake of one's own is on its way and unanswered, the request goes into its session instead.
 //!
+//! The same is missing, and a first flight too, if a device sent it that is certified under the account key known and that
+//! the account's list does not name: two devices may have made a list at once. The list is fetched again, 30 seconds
+//! after the last fetch at the earliest, then each time after twice as long, six times in all and for at most 32 devices
+//! of an account. If it holds the device then, the device is asked.
+//!
 //! The request is the first message of the new session. If another session comes to be with the device before anything was
 //! read in that one, whoever opened it, the request is sent there too, three times within an hour at most. So handshakes
 //! that cross, or name secrets that the other side has not, heal at once. `since` is the highest time that a message of
