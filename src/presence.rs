@@ -316,7 +316,7 @@ impl Advert {
         self.content.sequence
     }
 
-    #[cfg(test)]
+    /// When it is good no more.
     pub(crate) fn expiry(&self) -> Timestamp {
         self.content.expiry()
     }

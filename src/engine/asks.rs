@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use crate::agent::{AgentReply, AgentRequest, Answer, Operation};
 use crate::engine::draft::{Done, Draft};
-use crate::engine::own::{AGENT_RETRY, PREKEY_GRACE, PREKEY_ROTATION};
+use crate::engine::own::{AGENT_RETRY, PREKEY_GRACE, PREKEY_ROTATION, RECORD_LIFE};
 use crate::engine::records::{Ask, Purpose};
 use crate::error::{Error, Misuse};
 use crate::identity::{DeviceCertificate, DeviceList, DeviceRecord, OneTimePrekey};
@@ -144,7 +144,8 @@ impl Draft<'_> {
         own.advert_record = *advert.record_digest();
         own.advert_list = advert.list_version();
         own.advert_meaning = meaning;
-        own.readvertise_at = now.after(ADVERT_LIFE / 2);
+        // Counted from when it was asked for: a device may have been off since.
+        own.readvertise_at = now.after(advert.expiry().since(now).saturating_sub(ADVERT_LIFE / 2));
         if own.leaving {
             self.ask_for_tombstone()?;
         }
@@ -157,7 +158,9 @@ impl Draft<'_> {
         let old = own.record_sequence;
         own.record = record.bytes().to_vec().into();
         own.record_sequence = record.sequence();
-        own.rotate_at = now.after(PREKEY_ROTATION);
+        // Counted from when it was asked for: a device may have been off since.
+        own.rotate_at =
+            now.after(record.expiry().since(now).saturating_sub(RECORD_LIFE.saturating_sub(PREKEY_ROTATION)));
         own.record_published = false;
         self.publish_anew(true)?;
         if let Some(keys) = self.state.prekeys.get_mut(&record.sequence())? {

@@ -30,7 +30,7 @@ pub(super) const CERTIFICATE_RENEWAL: Duration = Duration::from_hours(90 * 24);
 pub(super) const PREKEY_ROTATION: Duration = Duration::from_hours(7 * 24);
 
 /// Peers may use a record for so long: a device that is off for a month can still be written to.
-const RECORD_LIFE: Duration = Duration::from_hours(30 * 24);
+pub(super) const RECORD_LIFE: Duration = Duration::from_hours(30 * 24);
 
 /// Superseded prekeys are kept as long as their record was good for peers, plus their clocks' error
 /// and what servers hold back.

@@ -174,6 +174,11 @@ impl DeviceRecord {
         Self { content, certificate, digest: digest(bytes), bytes: bytes.to_vec() }
     }
 
+    /// When it is good no more.
+    pub(crate) fn expiry(&self) -> Timestamp {
+        Timestamp::from_secs(self.content.expiry)
+    }
+
     /// Refuses a record, or its certificate, that is out of its time.
     pub(crate) fn check_time(&self, now: Timestamp) -> Result<(), Reason> {
         self.certificate.check_time(now)?;

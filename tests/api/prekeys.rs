@@ -117,6 +117,28 @@ fn c7_after_a_declared_restore_all_prekeys_are_purged_and_new_ones_published() {
     assert_eq!(texts, ["to the keys of before", "to the new ones"], "{}", world.dump());
 }
 
+/// A device that was switched off while its agent was asked takes the answer when it starts again.
+#[test]
+fn c1_what_the_agent_signs_for_a_device_that_was_off_for_a_month_is_made_anew() {
+    // An advert is due, then a record.
+    for hours in [84, 7 * 24] {
+        let mut world = World::pair(6);
+        world.advance(Duration::from_mins(60 * hours - 1));
+        world.devices[ALICE].answers = false;
+        world.advance(Duration::from_mins(2));
+        world.crash(ALICE);
+        world.disconnect(BOB);
+        world.now = world.now.after(Duration::from_hours(31 * 24));
+        world.devices[ALICE].answers = true;
+        world.run();
+        world.connect(BOB);
+        world.run();
+        world.say(BOB, ALICE_JID, "x");
+        world.run();
+        assert_eq!(bodies(&world, ALICE), ["x"], "{hours} {}", world.dump());
+    }
+}
+
 /// What the server has been told is known exactly: nothing is left out after a crash, and nothing published twice.
 #[test]
 fn c7_a_publication_that_a_crash_ended_is_brought_to_its_end() {
