@@ -247,9 +247,12 @@ impl Draft<'_> {
                 return Ok(true);
             }
         }
-        let range = (jid.clone(), 0)..=(jid.clone(), u32::MAX);
-        let mut unlisted = self.state.troubles.keys(range).into_iter().filter(|(_, device)| !listed(*device));
-        Ok(unlisted.next().is_some())
+        for key in self.state.troubles.keys((jid.clone(), 0)..=(jid.clone(), u32::MAX)) {
+            if !listed(key.1) && self.state.troubles.get(&key)?.is_some_and(|trouble| trouble.open) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Another own device names this version of the own list. If it has an older one than this device, that may stand on

@@ -146,14 +146,27 @@ impl Draft<'_> {
 
     /// The list is looked at in trouble's sake; no more after a while, and if something else stands in the way.
     fn look_again(&mut self, key: &(BareJid, u32), mut trouble: Trouble) -> Done {
-        if trouble.due.is_none() || trouble.failures >= MAX_LOOKS || !self.is_unlisted(&key.0, key.1)? {
-            self.state.troubles.remove(key);
+        if trouble.failures >= MAX_LOOKS || !self.is_unlisted(&key.0, key.1)? {
+            trouble.open = false;
+            trouble.due = None;
+            if !trouble.is_of_reading() && trouble.answered_at == 0 {
+                self.state.troubles.remove(key);
+                return Ok(());
+            }
+            self.state.troubles.put(key.clone(), trouble);
             return Ok(());
         }
         trouble.due = Some(self.now.after(RETRY * (1 << trouble.failures)).as_millis());
         trouble.failures += 1;
         self.state.troubles.put(key.clone(), trouble);
         self.want_keys(&key.0)
+    }
+
+    /// What came again is no longer known, so nothing of then may be read any more: a message that was never read moves no
+    /// chain on, and could be read for as long as its session is there.
+    fn forget_trouble(&mut self, key: &(BareJid, u32)) -> Done {
+        self.state.troubles.remove(key);
+        self.drop_old_sessions(&key.0, key.1)
     }
 
     /// Whether this device may be asked to send again: a good one, of somebody who may know that it was not read.
@@ -195,7 +208,10 @@ impl Draft<'_> {
             self.state.troubles.put(key.clone(), trouble);
             return Ok(());
         }
-        if trouble.due.is_none() || !self.may_ask_again(jid, device)? {
+        if trouble.due.is_none() {
+            return self.forget_trouble(key);
+        }
+        if !self.may_ask_again(jid, device)? {
             return self.look_again(key, trouble);
         }
         if trouble.asked_at == 0 {

@@ -393,6 +393,35 @@ fn c3_another_own_device_gets_its_copies_again() {
 }
 
 #[test]
+fn c3_what_came_again_is_not_delivered_when_its_stanza_comes_after_all_has_been_forgotten() {
+    let mut world = talking(16);
+    let catch = Catch::new(&mut world.server, "bob@example.org/desk", |stanza| stanza.contains("<e "));
+    world.say(ALICE, BOB_JID, "said once");
+    world.run();
+    world.server.tamper = None;
+    let stanza = catch.one();
+    let mut bytes = bytes_in(&stanza, "e", 0);
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    world.server.inject("bob@example.org/desk", with_bytes(&stanza, "e", 0, &bytes));
+    world.run();
+    world.advance(minute());
+    assert_eq!(bodies(&world, BOB), ["said once"], "{}", world.dump());
+    // Longer than what came again is remembered, and nothing is said that would move the old session on.
+    world.advance(Duration::from_secs(40 * DAY));
+    for catching_up in [false, true] {
+        if catching_up {
+            world.command(BOB, Command::CatchUp { active: true });
+        }
+        world.server.inject("bob@example.org/desk", stanza.clone());
+        world.run();
+        assert_eq!(bodies(&world, BOB), ["said once"], "{}", world.dump());
+    }
+    world.advance(minute());
+    assert_eq!(bodies(&world, BOB), ["said once"]);
+}
+
+#[test]
 fn c23_a_message_that_comes_twice_is_delivered_once_whichever_comes_first() {
     let mut world = talking(12);
     // A first flight is held back, and comes when all has come again.

@@ -43,8 +43,9 @@
 //! that cross, or name secrets that the other side has not, heal at once. `since` is the highest time that a message of
 //! this device had said when a message was first missing since the last success. The times of those read from the first
 //! trouble on are kept, up to 200; of more, all up to the lowest count as read. They are kept for 38 days after the last
-//! trouble, or after a message came again: longer than any stored key that opens the stanza it was in first. While an
-//! archive is read they are kept as the keys are.
+//! trouble, or after a message came again: longer than any stored key that opens the stanza it was in first. With them go
+//! the sessions with the device that are not live and over a month old: the stanza may be the next of one of them, which
+//! would open it however old it is. While an archive is read all this is kept as the keys are.
 //!
 //! A message that comes again is delivered if any was asked for, its time is above the `since` of the first trouble, and no
 //! message with that time
