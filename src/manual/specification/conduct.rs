@@ -59,8 +59,8 @@
 //! A request to send again ([`recovery`](super::recovery)) makes the session that it comes in the live one.
 //!
 //! Besides the live session, up to three older ones are kept for a device; those over a month old go when a new
-//! one comes, and when it is forgotten what came again ([`recovery`](super::recovery)). A flight that is accepted ends a handshake of one's own with that device that is still waiting
-//! for prekeys or the key agent.
+//! one comes, and when it is forgotten what came again ([`recovery`](super::recovery)). A flight that is accepted ends
+//! a handshake of one's own with that device that is still waiting for prekeys or the key agent.
 //!
 //! # Replays
 //!
