@@ -33,11 +33,8 @@ fn c10_one_message_reaches_all_devices_and_says_so() {
     }
     let mut both = vec![id(&world, BOB), id(&world, LAPTOP)];
     both.sort_unstable();
-    let found = ends(&world, ALICE, token);
-    let [End::Sent(coverage)] = &found[..] else { panic!("{found:?}") };
-    let mut covered = coverage.devices.clone();
-    covered.sort_unstable();
-    assert_eq!(covered, both);
+    let coverage = covered(&world, ALICE, token);
+    assert_eq!(coverage.devices, both);
     assert_eq!(coverage.own_devices, [id(&world, TABLET)]);
     assert_eq!((coverage.missing.len(), coverage.resources_without), (0, 0));
     assert_eq!(sent(&world, ALICE, "<e ").len(), 1);

@@ -195,8 +195,7 @@ fn c10_a_linked_device_that_comes_back_after_its_certificate_has_ended_is_linked
     // And the telephone and the tablet talk as well.
     let token = world.say(ALICE, BOB_JID, "from the telephone");
     world.run();
-    let found = ends(&world, ALICE, token);
-    let [End::Sent(coverage)] = &found[..] else { panic!("{found:?}") };
+    let coverage = covered(&world, ALICE, token);
     assert_eq!(coverage.own_devices, [tablet]);
     // They have nothing to tell each other that the other does not understand.
     let refused = |event: &Event| matches!(event, Event::Rejected { device: Some(_), .. });

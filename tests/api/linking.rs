@@ -108,11 +108,8 @@ fn c10_a_linked_device_is_covered_and_contacts_see_the_same_account_key() {
     assert_eq!(count(&world, BOB, |event| matches!(event, Event::NewDevice { .. })), 1);
     let token = world.say(BOB, ALICE_JID, "to both");
     world.run();
-    let found = ends(&world, BOB, token);
-    let [End::Sent(coverage)] = &found[..] else { panic!("{found:?}") };
-    let mut covered = coverage.devices.clone();
-    covered.sort_unstable();
-    assert_eq!((covered, coverage.missing.len()), (both, 0));
+    let coverage = covered(&world, BOB, token);
+    assert_eq!((coverage.devices, coverage.missing.len()), (both, 0));
     for device in [ALICE, NEW] {
         assert_eq!(bodies(&world, device), ["to both"]);
     }
@@ -351,8 +348,7 @@ fn before_it_is_linked_a_device_sends_and_publishes_nothing() {
     world.server.log.clear();
     let to_own = world.say(ALICE, BOB_JID, "not for the tablet");
     world.run();
-    let found = ends(&world, ALICE, to_own);
-    let [End::Sent(coverage)] = &found[..] else { panic!("{found:?}") };
+    let coverage = covered(&world, ALICE, to_own);
     assert_eq!((coverage.own_devices.len(), coverage.missing.len()), (0, 0));
 }
 

@@ -20,6 +20,7 @@ mod history_file;
 mod iqs;
 mod linked;
 mod linking;
+mod lists;
 mod loading;
 mod needs;
 mod own_devices;
@@ -36,7 +37,7 @@ mod trust;
 mod verification;
 
 use xmpp_e2e::store::{MemoryStore, Store};
-use xmpp_e2e::{Effect, Env, Event, Input, Reason};
+use xmpp_e2e::{Coverage, Effect, Env, Event, Input, Reason};
 use xmpp_e2e_testkit::device::End;
 use xmpp_e2e_testkit::server::Way;
 use xmpp_e2e_testkit::{Device, World};
@@ -67,6 +68,15 @@ pub(crate) fn talking(seed: u64) -> World {
 
 pub(crate) fn ends(world: &World, device: usize, token: Token) -> Vec<End> {
     world.devices[device].record.handed[&token].ends.clone()
+}
+
+/// Whom a stanza was sealed to that has been sent; the devices in order of number.
+pub(crate) fn covered(world: &World, device: usize, token: Token) -> Coverage {
+    let found = ends(world, device, token);
+    let [End::Sent(coverage)] = &found[..] else { panic!("{found:?}") };
+    let mut coverage = coverage.clone();
+    coverage.devices.sort_unstable();
+    coverage
 }
 
 pub(crate) fn bodies(world: &World, device: usize) -> Vec<&str> {
