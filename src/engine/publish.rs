@@ -78,10 +78,16 @@ impl Draft<'_> {
         self.publish_next()
     }
 
-    fn publish_next(&mut self) -> Done {
+    /// Whether there is a list, and it has yet to be published.
+    fn owes_list(&self) -> Result<bool, Error> {
         let own = self.own()?;
         let list = self.contact(&own.jid)?.is_some_and(|contact| !contact.list.as_slice().is_empty());
-        if !own.list_published && list {
+        Ok(!own.list_published && list)
+    }
+
+    fn publish_next(&mut self) -> Done {
+        let own = self.own()?;
+        if self.owes_list()? {
             self.publish_step(false, PublishStep::Options)
         } else if !own.record_published && !own.record.as_slice().is_empty() {
             self.publish_step(true, PublishStep::Options)
@@ -230,7 +236,7 @@ impl Draft<'_> {
     fn end_round_with(&mut self, fault: Option<PublishFault>, retry: Duration) -> Done {
         let own = self.own()?;
         let restricted = (own.list_restricted || own.record_restricted).then_some(PublishFault::AccessModel);
-        let all = own.list_published && own.record_published;
+        let all = !self.owes_list()? && own.record_published;
         let told = own.publish_fault;
         match fault.or(restricted) {
             None if told.is_some() && all => {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use xmpp_e2e::{Event, PublishFault};
 use xmpp_e2e_testkit::link::Odds;
 use xmpp_e2e_testkit::server::Pep;
+use xmpp_e2e_testkit::wire::{bytes_in, with_bytes};
 
 use super::*;
 
@@ -221,6 +222,30 @@ fn c9_what_the_server_lost_or_spoilt_is_published_again_at_the_next_connection()
     let iqs_before = iqs(&world);
     reconnect(&mut world, ALICE);
     assert_eq!(iqs(&world) - iqs_before, 2, "what is there is only read");
+}
+
+/// A device that has no list yet, for the one on the server is damaged and may hide that of the others, publishes its
+/// record once the server keeps it, and no more.
+#[test]
+fn c9_a_record_that_was_lost_is_published_once_though_there_is_no_list_to_publish() {
+    let mut world = alone(Pep::Works);
+    let mut damaged = world.server.items(ALICE_JID, DEVICES).to_vec();
+    let mut bytes = bytes_in(&damaged[0].1, "devices", 0);
+    *bytes.last_mut().unwrap() ^= 1;
+    damaged[0].1 = with_bytes(&damaged[0].1, "devices", 0, &bytes);
+    world.disconnect(ALICE);
+    world.server.set_items(ALICE_JID, DEVICES, damaged);
+    world.server.set_pep(ALICE_JID, Pep::Forgets);
+    let laptop = world.add("alice@example.com/laptop");
+    world.connect(laptop);
+    world.run();
+    assert_eq!(told(&world, laptop), [Some(PublishFault::Lost)]);
+    assert_eq!(rejected(&world, laptop), [Reason::Unauthentic]);
+    world.server.set_pep(ALICE_JID, Pep::Works);
+    world.server.log.clear();
+    world.advance(Duration::from_hours(3));
+    assert_eq!(sent(&world, laptop, "<publish ").len(), 1);
+    assert_eq!(told(&world, laptop), [Some(PublishFault::Lost), None]);
 }
 
 #[test]
