@@ -236,6 +236,7 @@ impl Draft<'_> {
             Some(known) if known.advert_digest == digest(&bytes) => {
                 let shown = self.shown_again(known, &advert, meaning.as_ref());
                 self.own_list_named(jid, advert.list_version())?;
+                self.look_once_more(jid, advert.device())?;
                 Ok(shown)
             }
             Some(known)

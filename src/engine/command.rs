@@ -141,6 +141,9 @@ impl Draft<'_> {
 
     pub(super) fn drop_devices(&mut self, jid: &BareJid) -> Done {
         self.forget_kept(jid)?;
+        for key in self.state.troubles.keys((jid.clone(), 0)..=(jid.clone(), u32::MAX)) {
+            self.state.troubles.remove(&key);
+        }
         for device in self.devices_of(jid) {
             self.close_sessions(jid, device)?;
             self.state.devices.remove(&(jid.clone(), device));
@@ -185,7 +188,9 @@ impl Draft<'_> {
         self.state.one_time.clear();
         self.state.openings.clear();
         self.state.asks.clear();
-        self.state.troubles.clear();
+        for key in self.state.troubles.all_keys() {
+            self.forget_asking(&key)?;
+        }
         for key in self.state.arrivals.all_keys() {
             self.end_arrival(&key.0, key.1, Some(Unreadable::NoPrekey.into()))?;
         }

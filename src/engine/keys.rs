@@ -155,6 +155,7 @@ impl Draft<'_> {
             too_far: 0,
             statements: Seen::default(),
             heard: 0,
+            forgotten: 0,
             last_seen: Timestamp::default(),
             name: String::new(),
             named: false,
@@ -435,7 +436,7 @@ impl Draft<'_> {
         let certificate = certificate.map_err(|_| Misuse::Record)?;
         let accepted = !known.retired && list.is_some_and(|list| list.accepts(&certificate).is_ok());
         known.good_until = if accepted { certificate.not_after().after(TOLERANCE).as_secs() } else { 0 };
-        Ok(())
+        if accepted { self.listed(jid, device) } else { Ok(()) }
     }
 
     pub(super) fn close_sessions(&mut self, jid: &BareJid, device: u32) -> Done {

@@ -274,7 +274,7 @@ impl Draft<'_> {
     }
 
     /// Makes the session of the higher counter live; of two opened at once, which have the same, the
-    /// one with the smaller id. Both sides come to the same.
+    /// one with the smaller id. Both sides come to the same. Drops what has been kept long enough.
     pub(super) fn make_live(&mut self, jid: &BareJid, device: u32, id: [u8; 16], counter: u64) -> Done {
         let Some(known) = self.state.devices.get_mut(&(jid.clone(), device))? else { return Ok(()) };
         let newer = match known.live {
@@ -285,12 +285,7 @@ impl Draft<'_> {
             known.live = Some(id);
             known.live_counter = counter;
         }
-        self.drop_old_sessions(jid, device)
-    }
-
-    /// Drops what is not live and has been kept long enough.
-    pub(super) fn drop_old_sessions(&mut self, jid: &BareJid, device: u32) -> Done {
-        let live = self.device(jid, device)?.and_then(|known| known.live);
+        let live = known.live;
         let mut old = Vec::new();
         for key in self.sessions_of(jid, device) {
             if Some(key.2) != live

@@ -70,6 +70,7 @@ impl Draft<'_> {
         own.resource = resource.to_string();
         self.catch_up_stream(true)?;
         self.expire_kept()?;
+        self.resume_looks()?;
         let own = self.own_mut()?;
         if resumed {
             let lost_after = own.lost_after;

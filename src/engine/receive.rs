@@ -292,6 +292,10 @@ impl Draft<'_> {
             };
             let key = (incoming.sender.clone(), device, session);
             if !self.state.sessions.contains(&key) {
+                if self.is_unlisted(&incoming.sender, device)? {
+                    // It was closed when the list that the device had named did not hold it.
+                    return Ok(Err(Unreadable::NoSession.into()));
+                }
                 self.notify(Event::Duplicate { peer: incoming.sender.clone(), device });
                 return Ok(Ok(()));
             }
@@ -442,7 +446,7 @@ impl Draft<'_> {
         self.take_skipped(&mut session, key, opened)?;
         let time = content.time;
         let said = incoming.kind == StanzaKind::Message && !matches!(content.body, Body::Control(_));
-        let again = said && self.was_read(&key.0, key.1, time)?;
+        let again = said && self.was_again(&key.0, key.1, time)?;
         session.note_latest(time);
         if said {
             session.note_heard(time);

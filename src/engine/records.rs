@@ -494,6 +494,8 @@ pub(crate) struct Device {
     pub(crate) statements: Seen,
     /// The highest time that messages have said in sessions that are gone, in milliseconds.
     pub(crate) heard: u64,
+    /// A message that says a time up to this, in milliseconds, may have come again; what did is forgotten.
+    pub(crate) forgotten: u64,
     /// Of another device of the own account: when it was last heard of, to the day.
     #[tls_codec(with = "crate::wire::time")]
     pub(crate) last_seen: Timestamp,

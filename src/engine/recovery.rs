@@ -40,8 +40,11 @@ const MAX_ASKED: u8 = 3;
 /// long: half an hour. Its next advert is not far then, and has the list looked at, too.
 const MAX_LOOKS: u8 = 6;
 
-/// Times of messages read that are remembered: more than are sent again.
-const MAX_READ: usize = 2 * super::resend::MAX_RESENT;
+/// For so long nothing more is done for a device that the list does not hold: it may be one that is no more.
+const LOOKED: Duration = Duration::from_hours(24);
+
+/// Times of messages that are remembered, of those read and of those that came again: more than are sent again.
+const MAX_TIMES: usize = 2 * super::resend::MAX_RESENT;
 
 /// No session is opened after [`MAX_FAILURES`] for so long after the last: what was asked for is kept no more.
 const GIVEN_UP: Duration = Duration::from_hours(8 * 24);
@@ -100,12 +103,7 @@ impl Draft<'_> {
         }
         self.open_trouble(&key, &mut trouble)?;
         if trouble.due.is_none() {
-            let wait = INTERVAL * (1_u32 << trouble.failures.min(MAX_FAILURES));
-            let next = match trouble.asked_at {
-                0 => Timestamp::default(),
-                asked => Timestamp::from_millis(asked).after(wait),
-            };
-            trouble.due = Some(self.now.after(GRACE).max(next).as_millis());
+            trouble.due = Some(next_question(&trouble, self.now).as_millis());
         }
         trouble.forget_at = self.now.after(FORGET);
         self.state.troubles.put(key, trouble);
@@ -119,6 +117,8 @@ impl Draft<'_> {
                 trouble.since = trouble.from;
             }
             trouble.open = true;
+            // What was asked for before does not cover this.
+            trouble.asked_in = None;
         }
         Ok(())
     }
@@ -135,38 +135,120 @@ impl Draft<'_> {
         }
         let mut trouble = self.state.troubles.get(&key)?.cloned().unwrap_or_default();
         self.open_trouble(&key, &mut trouble)?;
-        if trouble.due.is_none() {
-            let checked = self.contact(jid)?.map_or(self.now, |contact| contact.checked);
-            trouble.due = Some(self.now.max(checked.after(RETRY)).as_millis());
+        if trouble.due.is_none() && trouble.looks < MAX_LOOKS {
+            trouble.due = Some(self.may_look_at(jid)?.as_millis());
         }
-        trouble.forget_at = self.now.after(FORGET);
+        if new {
+            trouble.forget_at = self.now.after(LOOKED);
+        }
         self.state.troubles.put(key, trouble);
         Ok(true)
     }
 
-    /// The list is looked at in trouble's sake; no more after a while, and if something else stands in the way.
-    fn look_again(&mut self, key: &(BareJid, u32), mut trouble: Trouble) -> Done {
-        if trouble.failures >= MAX_LOOKS || !self.is_unlisted(&key.0, key.1)? {
-            trouble.open = false;
-            trouble.due = None;
-            if !trouble.is_of_reading() && trouble.answered_at == 0 {
-                self.state.troubles.remove(key);
-                return Ok(());
-            }
-            self.state.troubles.put(key.clone(), trouble);
-            return Ok(());
-        }
-        trouble.due = Some(self.now.after(RETRY * (1 << trouble.failures)).as_millis());
-        trouble.failures += 1;
-        self.state.troubles.put(key.clone(), trouble);
-        self.want_keys(&key.0)
+    /// From when on the list of an account may be looked at for the sake of a device.
+    fn may_look_at(&self, jid: &BareJid) -> Result<Timestamp, Error> {
+        let checked = self.contact(jid)?.map_or(self.now, |contact| contact.checked);
+        Ok(self.now.max(checked.after(RETRY)))
     }
 
-    /// What came again is no longer known, so nothing of then may be read any more: a message that was never read moves no
-    /// chain on, and could be read for as long as its session is there.
+    /// The list is looked at in trouble's sake. After that it is waited for, as long as nothing else stands in the way.
+    fn look_again(&mut self, key: &(BareJid, u32), mut trouble: Trouble) -> Done {
+        trouble.due = None;
+        if !self.is_unlisted(&key.0, key.1)? {
+            trouble.close();
+        } else if !self.own()?.connected {
+            // With the next stream.
+            trouble.looks = trouble.looks.max(1);
+        } else if trouble.looks < MAX_LOOKS {
+            let at = self.may_look_at(&key.0)?;
+            if at > self.now {
+                trouble.due = Some(at.as_millis());
+            } else {
+                trouble.due = Some(self.now.after(RETRY * (1 << trouble.looks)).as_millis());
+                trouble.looks += 1;
+                self.state.troubles.put(key.clone(), trouble);
+                return self.want_keys(&key.0);
+            }
+        }
+        self.state.troubles.put(key.clone(), trouble);
+        Ok(())
+    }
+
+    /// There is a stream again to look at lists by.
+    pub(super) fn resume_looks(&mut self) -> Done {
+        for key in self.state.troubles.all_keys() {
+            if self.state.troubles.get(&key)?.is_some_and(|trouble| trouble.looks < MAX_LOOKS) {
+                self.look_once_more(&key.0, key.1)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The device shows itself, and the list may hold it now.
+    pub(super) fn look_once_more(&mut self, jid: &BareJid, device: u32) -> Done {
+        let key = (jid.clone(), device);
+        let waits = |trouble: &Trouble| trouble.open && trouble.due.is_none() && trouble.looks > 0;
+        if self.state.troubles.get(&key)?.is_some_and(waits) {
+            let at = self.may_look_at(jid)?;
+            if let Some(trouble) = self.state.troubles.get_mut(&key)? {
+                trouble.looks = trouble.looks.min(MAX_LOOKS - 1);
+                trouble.due = Some(at.as_millis());
+            }
+        }
+        Ok(())
+    }
+
+    /// The list holds the device: what was waiting for that is asked for.
+    pub(super) fn listed(&mut self, jid: &BareJid, device: u32) -> Done {
+        let key = (jid.clone(), device);
+        let looked = |trouble: &Trouble| trouble.open && trouble.looks > 0;
+        if self.state.troubles.get(&key)?.is_some_and(looked)
+            && let Some(trouble) = self.state.troubles.get_mut(&key)?
+        {
+            trouble.looks = 0;
+            trouble.due = Some(next_question(trouble, self.now).as_millis());
+            trouble.forget_at = self.now.after(FORGET);
+        }
+        Ok(())
+    }
+
+    /// Nothing is asked for any more. What came again stays known.
+    pub(super) fn forget_asking(&mut self, key: &(BareJid, u32)) -> Done {
+        let Some(Trouble { since, read, again, forget_at, .. }) = self.state.troubles.get(key)?.cloned()
+        else {
+            return Ok(());
+        };
+        if again.is_empty() {
+            self.state.troubles.remove(key);
+        } else {
+            let kept = Trouble { since, read, again, forget_at, ..Trouble::default() };
+            self.state.troubles.put(key.clone(), kept);
+        }
+        Ok(())
+    }
+
+    /// What came again is no longer known one by one. A message that was never read moves no chain on, and could be read
+    /// for as long as its session or its prekeys are there: what says a time of then is none any more.
     fn forget_trouble(&mut self, key: &(BareJid, u32)) -> Done {
+        let last = self.state.troubles.get(key)?.and_then(|trouble| trouble.again.iter().copied().max());
         self.state.troubles.remove(key);
-        self.drop_old_sessions(&key.0, key.1)
+        if let Some(last) = last
+            && let Some(known) = self.state.devices.get_mut(key)?
+        {
+            // Whatever its clock says, what it writes from now on is later.
+            let past = self.now.since(Timestamp::default()).saturating_sub(SKIPPED_LIFE);
+            known.forgotten = known.forgotten.max(last.min(Timestamp::default().after(past).as_millis()));
+        }
+        Ok(())
+    }
+
+    /// Takes note of a message that came again.
+    pub(super) fn came_again(&mut self, jid: &BareJid, device: u32, time: Timestamp) -> Done {
+        if let Some(trouble) = self.state.troubles.get_mut(&(jid.clone(), device))? {
+            note_time(&mut trouble.again, time.as_millis());
+            trouble.forget_at = self.now.after(FORGET);
+        }
+        Ok(())
     }
 
     /// Whether this device may be asked to send again: a good one, of somebody who may know that it was not read.
@@ -182,7 +264,7 @@ impl Draft<'_> {
     }
 
     /// Whether the list of one who may be asked does not say whether the device is live.
-    fn is_unlisted(&self, jid: &BareJid, device: u32) -> Result<bool, Error> {
+    pub(super) fn is_unlisted(&self, jid: &BareJid, device: u32) -> Result<bool, Error> {
         let Some(list) = self.list_of(jid)? else { return Ok(false) };
         let listed = list.is_tombstone() || list.entries().iter().any(|entry| entry.device == device);
         let retired = self.device(jid, device)?.is_some_and(|known| known.retired);
@@ -213,10 +295,6 @@ impl Draft<'_> {
         }
         if !self.may_ask_again(jid, device)? {
             return self.look_again(key, trouble);
-        }
-        if trouble.asked_at == 0 {
-            // Those were looks.
-            trouble.failures = 0;
         }
         if self.state.openings.contains(key) || self.state.arrivals.contains(key) || !self.is_certified()? {
             trouble.due = Some(self.now.after(AGAIN).as_millis());
@@ -281,7 +359,8 @@ impl Draft<'_> {
     fn ask_in(&mut self, key: &SessionKey) -> Done {
         let now = self.now;
         let Some(trouble) = self.state.troubles.get_mut(&(key.0.clone(), key.1))? else { return Ok(()) };
-        if now.since(Timestamp::from_millis(trouble.asked_at)) >= INTERVAL {
+        // The handshake may have waited for prekeys.
+        if trouble.asked == 0 || now.since(Timestamp::from_millis(trouble.asked_at)) >= INTERVAL {
             trouble.asked_at = now.as_millis();
             trouble.asked = 0;
         }
@@ -313,20 +392,26 @@ impl Draft<'_> {
             trouble.failures = 0;
         }
         let told = trouble.is_of_reading();
-        if let Some(time) = time.filter(|time| told && time.as_millis() > trouble.since) {
-            note_time(trouble, time.as_millis());
+        if let Some(time) = time.filter(|time| told && time.as_millis() > trouble.since)
+            && let Some(lowest) = note_time(&mut trouble.read, time.as_millis())
+        {
+            // All up to it count as read.
+            trouble.since = trouble.since.max(lowest);
         }
         Ok(())
     }
 
-    /// Whether a message that said this time was read since something could not be.
-    pub(super) fn was_read(&self, jid: &BareJid, device: u32, time: Timestamp) -> Result<bool, Error> {
+    /// Whether a message that says this time has come again.
+    pub(super) fn was_again(&self, jid: &BareJid, device: u32, time: Timestamp) -> Result<bool, Error> {
         let key = (jid.clone(), device);
+        let time = time.as_millis();
+        if self.device(jid, device)?.is_some_and(|known| time <= known.forgotten) {
+            return Ok(true);
+        }
         if !self.state.troubles.contains(&key) {
             return Ok(false);
         }
-        let read = |trouble: &Trouble| trouble.read.contains(&time.as_millis());
-        Ok(self.state.troubles.get(&key)?.is_some_and(read))
+        Ok(self.state.troubles.get(&key)?.is_some_and(|trouble| trouble.again.contains(&time)))
     }
 
     /// Whether a message that says this time was asked for, and is still missing.
@@ -335,7 +420,9 @@ impl Draft<'_> {
         let time = time.as_millis();
         Ok(match trouble.asked_at {
             0 => Missing::No,
-            _ if time <= trouble.since || trouble.read.contains(&time) => Missing::Read,
+            _ if time <= trouble.since || trouble.read.contains(&time) || trouble.again.contains(&time) => {
+                Missing::Read
+            }
             _ => Missing::Yes,
         })
     }
@@ -351,15 +438,22 @@ pub(super) enum Missing {
     No,
 }
 
-/// Adds a time; if there are too many, all up to the lowest of them count as read.
-fn note_time(trouble: &mut Trouble, time: u64) {
-    trouble.read.push(time);
-    if trouble.read.len() > MAX_READ
-        && let Some(lowest) = trouble.read.iter().copied().min()
-    {
-        trouble.since = trouble.since.max(lowest);
-        trouble.read.retain(|time| *time != lowest);
-    }
+/// When a device may next be asked to send again.
+fn next_question(trouble: &Trouble, now: Timestamp) -> Timestamp {
+    let wait = INTERVAL * (1_u32 << trouble.failures.min(MAX_FAILURES));
+    let next = match trouble.asked_at {
+        0 => Timestamp::default(),
+        asked => Timestamp::from_millis(asked).after(wait),
+    };
+    now.after(GRACE).max(next)
+}
+
+/// Adds a time; if there are too many, the lowest goes and is given.
+fn note_time(times: &mut Vec<u64>, time: u64) -> Option<u64> {
+    times.push(time);
+    let lowest = times.iter().copied().min().filter(|_| times.len() > MAX_TIMES)?;
+    times.retain(|time| *time != lowest);
+    Some(lowest)
 }
 
 #[cfg(test)]
@@ -368,12 +462,11 @@ mod tests {
 
     #[test]
     fn times_are_bounded_and_the_lowest_go() {
-        let mut trouble = Trouble::default();
-        for time in 1..=2 * MAX_READ as u64 {
-            note_time(&mut trouble, time);
-        }
-        assert_eq!(trouble.read.len(), MAX_READ);
-        assert_eq!(trouble.since, MAX_READ as u64);
-        assert!(trouble.read.iter().all(|time| *time > trouble.since));
+        let mut times = Vec::new();
+        let gone: Vec<_> =
+            (1..=2 * MAX_TIMES as u64).filter_map(|time| note_time(&mut times, time)).collect();
+        assert_eq!(times.len(), MAX_TIMES);
+        assert_eq!(gone, (1..=MAX_TIMES as u64).collect::<Vec<_>>());
+        assert_eq!(times, (MAX_TIMES as u64 + 1..=2 * MAX_TIMES as u64).collect::<Vec<_>>());
     }
 }

@@ -132,13 +132,10 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// Nothing is sent again to this account, nor asked of it.
+    /// Nothing is sent again to this account.
     pub(super) fn forget_kept(&mut self, jid: &BareJid) -> Done {
         for key in self.state.kept.keys((jid.clone(), 0)..=(jid.clone(), u64::MAX)) {
             self.drop_kept(&key)?;
-        }
-        for key in self.state.troubles.keys((jid.clone(), 0)..=(jid.clone(), u32::MAX)) {
-            self.state.troubles.remove(&key);
         }
         Ok(())
     }
@@ -336,9 +333,7 @@ impl Draft<'_> {
         }
         let key = (sender.clone(), device, session.id());
         self.trouble_read(&key, Some(time))?;
-        if let Some(trouble) = self.state.troubles.get_mut(&(sender.clone(), device))? {
-            trouble.forget_at = self.now.after(super::recovery::FORGET);
-        }
+        self.came_again(&sender, device, time)?;
         // What another own device has sent comes as a carbon does.
         let outer = (sender == own).then(|| carbon(&own, &element));
         let via = if outer.is_some() { Via::Carbon } else { Via::Stream };

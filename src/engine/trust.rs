@@ -40,7 +40,11 @@ impl Draft<'_> {
         }
         let before = self.replace_decision(jid, trust, means)?;
         if trust == Trust::Distrusted {
+            // What came again stays known: what comes of it is still read.
             self.forget_kept(jid)?;
+            for key in self.state.troubles.keys((jid.clone(), 0)..=(jid.clone(), u32::MAX)) {
+                self.forget_asking(&key)?;
+            }
         }
         if before.trust != trust {
             self.notify(Event::TrustChanged { peer: jid.clone(), trust, means });

@@ -201,6 +201,32 @@ fn c8_what_a_device_without_a_session_writes_before_two_lists_have_come_to_one_i
 }
 
 #[test]
+fn c8_what_a_device_writes_is_asked_for_though_the_list_comes_late_or_bob_was_away() {
+    for away in [false, true] {
+        let mut world = with_two_lists(talking(93));
+        let list = world.server.items(ALICE_JID, "urn:xmpp:e2e:0:devices").to_vec();
+        world.server.set_items(ALICE_JID, "urn:xmpp:e2e:0:devices", Vec::new());
+        world.say(ALICE, BOB_JID, "early");
+        world.run();
+        assert_eq!(refusals(&world), [(Unreadable::NoSession.into(), true)]);
+        if away {
+            world.disconnect(BOB);
+        }
+        // Longer than the list is looked at.
+        world.disconnect(ALICE);
+        world.advance(Duration::from_hours(2));
+        world.server.set_items(ALICE_JID, "urn:xmpp:e2e:0:devices", list);
+        world.connect(ALICE);
+        if away {
+            world.connect(BOB);
+        }
+        world.run();
+        world.advance(Duration::from_mins(2));
+        assert_eq!(bodies(&world, BOB), ["early"], "{away} {}", world.dump());
+    }
+}
+
+#[test]
 fn c8_a_list_that_never_holds_a_device_is_not_looked_at_for_ever() {
     let mut world = with_two_lists(talking(94));
     let looks = |world: &World| {

@@ -48,6 +48,11 @@ fn refusals(world: &World, device: usize) -> Vec<(Reason, bool)> {
     refusals.collect()
 }
 
+fn distrust(world: &mut World, device: usize, jid: &'static str) {
+    let key = world.devices[device].engine().contact(jid).unwrap().unwrap().account_key.unwrap();
+    world.command(device, Command::SetTrust { jid, key, trust: Trust::Distrusted, means: Means::User });
+}
+
 fn minute() -> Duration {
     Duration::from_mins(1)
 }
@@ -252,9 +257,7 @@ fn c4_strangers_and_the_distrusted_are_never_asked() {
     for distrusted in [false, true] {
         let mut world = behind(5);
         if distrusted {
-            let key = world.devices[BOB].engine().contact(ALICE_JID).unwrap().unwrap().account_key.unwrap();
-            let (trust, means) = (Trust::Distrusted, Means::User);
-            world.command(BOB, Command::SetTrust { jid: ALICE_JID, key, trust, means });
+            distrust(&mut world, BOB, ALICE_JID);
         } else {
             world.step(BOB, Job::Roster(ALICE_JID.to_owned(), xmpp_e2e::Subscription::None));
         }
@@ -272,9 +275,7 @@ fn c3_the_distrusted_are_sent_nothing_again() {
     let mut world = behind(6);
     world.say(ALICE, BOB_JID, "one");
     world.run();
-    let key = world.devices[ALICE].engine().contact(BOB_JID).unwrap().unwrap().account_key.unwrap();
-    let (trust, means) = (Trust::Distrusted, Means::User);
-    world.command(ALICE, Command::SetTrust { jid: BOB_JID, key, trust, means });
+    distrust(&mut world, ALICE, BOB_JID);
     world.advance(minute());
     assert_eq!((asked(&world, BOB), resent(&world, ALICE)), (1, 0));
     assert_eq!(bodies(&world, BOB), Vec::<&str>::new());
@@ -392,21 +393,30 @@ fn c3_another_own_device_gets_its_copies_again() {
     assert!(letter.unwrap().stanza.contains("<sent xmlns='urn:xmpp:carbons:2'>"), "{letter:?}");
 }
 
-#[test]
-fn c3_what_came_again_is_not_delivered_when_its_stanza_comes_after_all_has_been_forgotten() {
-    let mut world = talking(16);
+fn damage(stanza: &str) -> String {
+    let mut bytes = bytes_in(stanza, "e", 0);
+    *bytes.last_mut().unwrap() ^= 1;
+    with_bytes(stanza, "e", 0, &bytes)
+}
+
+/// Something of Alice's came to Bob damaged, and then again. Its stanza as it was sent.
+fn damaged_and_again(seed: u64) -> (World, String) {
+    let mut world = talking(seed);
     let catch = Catch::new(&mut world.server, "bob@example.org/desk", |stanza| stanza.contains("<e "));
     world.say(ALICE, BOB_JID, "said once");
     world.run();
     world.server.tamper = None;
     let stanza = catch.one();
-    let mut bytes = bytes_in(&stanza, "e", 0);
-    let last = bytes.len() - 1;
-    bytes[last] ^= 1;
-    world.server.inject("bob@example.org/desk", with_bytes(&stanza, "e", 0, &bytes));
+    world.server.inject("bob@example.org/desk", damage(&stanza));
     world.run();
     world.advance(minute());
     assert_eq!(bodies(&world, BOB), ["said once"], "{}", world.dump());
+    (world, stanza)
+}
+
+#[test]
+fn c3_what_came_again_is_not_delivered_when_its_stanza_comes_after_all_has_been_forgotten() {
+    let (mut world, stanza) = damaged_and_again(16);
     // Longer than what came again is remembered, and nothing is said that would move the old session on.
     world.advance(Duration::from_secs(40 * DAY));
     for catching_up in [false, true] {
@@ -418,7 +428,45 @@ fn c3_what_came_again_is_not_delivered_when_its_stanza_comes_after_all_has_been_
         assert_eq!(bodies(&world, BOB), ["said once"], "{}", world.dump());
     }
     world.advance(minute());
-    assert_eq!(bodies(&world, BOB), ["said once"]);
+    world.say(ALICE, BOB_JID, "another");
+    world.run();
+    assert_eq!(bodies(&world, BOB), ["said once", "another"]);
+}
+
+/// Each is done to Bob, and then the server delivers what had come damaged, and again.
+#[test]
+fn c3_what_came_again_is_known_after_a_decision_about_trust_and_after_a_restore() {
+    type Done = fn(&mut World);
+    let distrusts: Done = |world| distrust(world, BOB, ALICE_JID);
+    let restores: Done = |world| world.command(BOB, Command::Restored);
+    for done in [distrusts, restores] {
+        let (mut world, stanza) = damaged_and_again(17);
+        done(&mut world);
+        world.run();
+        world.server.inject("bob@example.org/desk", stanza);
+        world.run();
+        world.advance(minute());
+        assert_eq!(bodies(&world, BOB), ["said once"], "{}", world.dump());
+    }
+}
+
+/// The other side answers a question, and what is damaged next is not taken for answered with it.
+#[test]
+fn c3_what_is_lost_in_the_session_that_was_asked_in_is_asked_for_too() {
+    let (mut world, _) = damaged_and_again(18);
+    world.server.tamper = None;
+    let catch = Catch::new(&mut world.server, "bob@example.org/desk", |stanza| stanza.contains("<e "));
+    world.say(ALICE, BOB_JID, "damaged");
+    world.run();
+    world.server.tamper = None;
+    let stanza = damage(&catch.one());
+    world.server.inject("bob@example.org/desk", stanza);
+    world.run();
+    world.say(ALICE, BOB_JID, "whole");
+    world.run();
+    // One question an hour.
+    world.advance(Duration::from_hours(2));
+    assert_eq!(sorted(bodies(&world, BOB)), ["damaged", "said once", "whole"], "{}", world.dump());
 }
 
 #[test]
@@ -433,11 +481,7 @@ fn c23_a_message_that_comes_twice_is_delivered_once_whichever_comes_first() {
     world.server.tamper = None;
     let late = catch.one();
     // It came first damaged.
-    let mut bytes = bytes_in(&late, "e", 0);
-    let last = bytes.len() - 1;
-    bytes[last] ^= 1;
-    let damaged = with_bytes(&late, "e", 0, &bytes);
-    world.server.inject("bob@example.org/desk", damaged);
+    world.server.inject("bob@example.org/desk", damage(&late));
     world.run();
     world.advance(minute());
     assert_eq!(bodies(&world, BOB), ["late"], "{}", world.dump());

@@ -53,6 +53,8 @@ pub(crate) struct Trouble {
     pub(crate) since: u64,
     /// The times that messages have said that were read from then on, in milliseconds.
     pub(crate) read: Vec<u64>,
+    /// The times that messages have said that came again, in milliseconds.
+    pub(crate) again: Vec<u64>,
     /// The time that the last message read before the last trouble had said, in milliseconds.
     pub(crate) from: u64,
     /// When a new session is opened to ask, in milliseconds.
@@ -63,6 +65,8 @@ pub(crate) struct Trouble {
     pub(crate) asked: u8,
     /// How often in a row nothing came of it.
     pub(crate) failures: u8,
+    /// How often the list has been looked at since it last held the device.
+    pub(crate) looks: u8,
     /// When messages were first sent again to the device within the hour, in milliseconds, and how often since.
     pub(crate) answered_at: u64,
     pub(crate) answered: u8,
@@ -74,6 +78,13 @@ impl Trouble {
     /// Whether anything could not be read; else it only says what was sent again.
     pub(crate) fn is_of_reading(&self) -> bool {
         self.open || self.asked_at != 0
+    }
+
+    /// Nothing is asked for any more; what was read stays known.
+    pub(crate) fn close(&mut self) {
+        self.open = false;
+        self.due = None;
+        self.asked_in = None;
     }
 }
 

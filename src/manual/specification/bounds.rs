@@ -134,7 +134,7 @@
 //! | a handshake because of misunderstanding | hourly for a device | no loop |
 //! | a handshake because of something unreadable | 5 seconds later, hourly for a device | what was overtaken comes first |
 //! | what could not be read forgotten | 38 days after the last trouble, or after what was sent again; not while an archive is read | a stored key opens the first stanza for 30 days |
-//! | a list that does not name a device that wrote | fetched after 30 seconds, doubled each time, 6 times | half an hour; the next advert is not far then |
+//! | a list that does not name a device that wrote | fetched after 30 seconds, doubled each time, 6 times a day | half an hour; the next advert is not far then |
 //! | nothing asked for after four handshakes in vain | 8 days | nobody keeps it longer by default |
 //! | archives asked for after a restore | 7 days | the same |
 //! | catching up | 24 hours with a stream, 7 days in all | reading an archive takes minutes |

@@ -59,14 +59,15 @@
 //! A request to send again ([`recovery`](super::recovery)) makes the session that it comes in the live one.
 //!
 //! Besides the live session, up to three older ones are kept for a device; those over a month old go when a new
-//! one comes, and when it is forgotten what came again ([`recovery`](super::recovery)). A flight that is accepted ends
-//! a handshake of one's own with that device that is still waiting for prekeys or the key agent.
+//! one comes. A flight that is accepted ends a handshake of one's own with that device that is still waiting
+//! for prekeys or the key agent.
 //!
 //! # Replays
 //!
 //! * For each record, as long as its private prekeys are kept, the SHA-256 of each accepted `e` is kept with
 //!   the id of the session it made, written in the batch that stores the session. A known `e` with its session
-//!   present is a message of that session; without, it is a duplicate. This store is all that stops the replay
+//!   present is a message of that session; without, it is a duplicate (or unreadable, if the list does not name the
+//!   device: its session was closed for that). This store is all that stops the replay
 //!   of a flight without one-time prekeys.
 //! * After 10,000 accepted flights the prekeys are replaced.
 //! * A one-time prekey is deleted in the same batch; a second flight that names it is refused for want of the prekey.

@@ -35,17 +35,19 @@
 //!
 //! The same is missing, and a first flight too, if a device sent it that is certified under the account key known and that
 //! the account's list does not name: two devices may have made a list at once. The list is fetched again, 30 seconds
-//! after the last fetch at the earliest, then each time after twice as long, six times in all and for at most 32 devices
-//! of an account. If it holds the device then, the device is asked.
+//! after the last fetch at the earliest, then each time after twice as long, six times a day and for at most 32 devices
+//! of an account, and once more when the device shows itself. When the list holds the device, it is asked.
 //!
 //! The request is the first message of the new session. If another session comes to be with the device before anything was
 //! read in that one, whoever opened it, the request is sent there too, three times within an hour at most. So handshakes
 //! that cross, or name secrets that the other side has not, heal at once. `since` is the highest time that a message of
 //! this device had said when a message was first missing since the last success. The times of those read from the first
-//! trouble on are kept, up to 200; of more, all up to the lowest count as read. They are kept for 38 days after the last
-//! trouble, or after a message came again: longer than any stored key that opens the stanza it was in first. With them go
-//! the sessions with the device that are not live and over a month old: the stanza may be the next of one of them, which
-//! would open it however old it is. While an archive is read all this is kept as the keys are.
+//! trouble on are kept, up to 200; of more, all up to the lowest count as read. So are those of messages that came again.
+//! They are kept for 38 days after the last trouble, or after a message came again: longer than any stored key that opens
+//! the stanza it was in first. While an archive is read they are kept as the keys are. But a stanza that is the next of its
+//! session, or a first flight to prekeys that a device has that was off, can be opened at any age. So when the times are
+//! forgotten the highest of a message that came again is kept, and what says no later time, and one at least 30 days old
+//! then, is a duplicate for good.
 //!
 //! A message that comes again is delivered if any was asked for, its time is above the `since` of the first trouble, and no
 //! message with that time
