@@ -19,7 +19,7 @@ use crate::wire::Bytes;
 /// Two copies of a device that both run would else start anew without end, each because of the other.
 const CLONED_INTERVAL: Duration = Duration::from_hours(24);
 
-/// No account makes so many lists between two that a contact sees.
+/// No account makes so many lists between two that a contact sees; only one made where none was shown is further.
 const MAX_VERSION_STEP: u32 = 1 << 16;
 
 impl Draft<'_> {
@@ -361,11 +361,12 @@ impl Draft<'_> {
         }
         self.tell_devices(jid, &live, list)?;
         let contact = self.contact_mut(jid)?;
+        let newer = list.version() > contact.list_version;
         contact.list = list.bytes().into();
         contact.list_version = list.version();
         let named = contact.list_named.max(list.version());
-        // A device that named more than there can be was wrong, and may be retired by this list.
-        let far = named - list.version() > MAX_VERSION_STEP;
+        // A device that named more than there can be was wrong, and may be retired by this list; not by one known before.
+        let far = newer && named - list.version() > MAX_VERSION_STEP;
         contact.list_named = if far { list.version() } else { named };
         contact.live.clone_from(&live);
         for device in self.devices_of(jid) {

@@ -100,6 +100,34 @@ fn c8_a_device_that_joins_while_the_server_shows_no_list_comes_into_that_of_the_
     assert!(coverage.devices.contains(&id(&world, laptop)), "{coverage:?}");
 }
 
+/// The version of a list made where none was shown is the time, which is far from those of before.
+#[test]
+fn c8_a_list_of_a_device_that_was_shown_none_is_asked_of_that_device() {
+    let laptop = 3;
+    let mut world = with_tablet(92);
+    let before = world.server.items(ALICE_JID, "urn:xmpp:e2e:0:devices").to_vec();
+    for device in [ALICE, TABLET] {
+        world.disconnect(device);
+    }
+    world.server.set_items(ALICE_JID, "urn:xmpp:e2e:0:devices", Vec::new());
+    world.add("alice@example.com/laptop");
+    world.connect(laptop);
+    world.run();
+    // The server shows the old one, and what is put there does not stay.
+    world.server.set_pep(ALICE_JID, Pep::Forgets);
+    world.server.set_items(ALICE_JID, "urn:xmpp:e2e:0:devices", before);
+    for device in [ALICE, TABLET] {
+        world.connect(device);
+    }
+    world.run();
+    // A new advert goes out within the hour.
+    world.advance(Duration::from_hours(2));
+    let all = [ALICE, TABLET, laptop].map(|device| id(&world, device));
+    for device in [ALICE, TABLET, laptop] {
+        assert!(all.iter().all(|other| live(&world, device).contains(other)), "{device}: {}", world.dump());
+    }
+}
+
 #[test]
 fn c8_contacts_that_have_seen_one_of_two_lists_of_a_version_come_to_one() {
     let node = "urn:xmpp:e2e:0:devices";

@@ -47,7 +47,8 @@
 //! * Suites that the record lists and the advert of the same record does not raise an event.
 //! * A list version above the known one asks for a fetch of the list. If it cannot be had, an event
 //!   says so, and it is asked for again: on the next stream, and after times that double from 30 seconds to a day, each
-//!   time of the server and of another of the account's devices that are there.
+//!   time of the server and of another of the account's devices that are there. When a newer list comes than the one
+//!   known, a version named that is over 65,536 above it is forgotten: who named it was wrong, and may be retired by it.
 //! * An advert of a device that the list does not hold asks for the list, too. One of an own device that names a lower
 //!   version than is known asks for the own list after 30 seconds: an older one may stand in its place.
 //! * Once an advert of an account has been verified, the account is *sticky*; see [`conduct`](super::conduct).
