@@ -284,11 +284,8 @@ impl Draft<'_> {
             // A newer list may have the device, until that list is there; none takes a retired one
             // back.
             let newer = list_version > list.version();
-            let unknown = list.entries().iter().all(|entry| entry.device != device);
-            if !(newer && unknown) {
-                if unknown {
-                    self.look_for(jid, device)?;
-                }
+            if !newer || list.holds(device) {
+                self.look_for(jid, device)?;
                 return Ok(Err(reason));
             }
         }

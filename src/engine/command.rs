@@ -141,7 +141,7 @@ impl Draft<'_> {
 
     pub(super) fn drop_devices(&mut self, jid: &BareJid) -> Done {
         self.forget_kept(jid)?;
-        for key in self.state.troubles.keys((jid.clone(), 0)..=(jid.clone(), u32::MAX)) {
+        for key in self.troubles_of(jid) {
             self.state.troubles.remove(&key);
         }
         for device in self.devices_of(jid) {

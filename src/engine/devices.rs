@@ -181,12 +181,11 @@ impl Draft<'_> {
 
     /// The same of a newer list that does not know of the one known here: it was made where that was not shown.
     pub(super) fn amend_newer(&mut self, known: &DeviceList, taken: &DeviceList) -> Done {
-        let held = |device| taken.entries().iter().any(|entry| entry.device == device);
         if taken.entries().len() >= MAX_DEVICES {
             // What it does not hold had to make room.
             return Ok(());
         }
-        self.list_again(known.entries().iter().filter(|entry| !held(entry.device)).copied().collect())
+        self.list_again(known.entries().iter().filter(|entry| !taken.holds(entry.device)).copied().collect())
     }
 
     /// Has the next list say this of devices.

@@ -216,6 +216,11 @@ impl<'a> Draft<'a> {
         self.state.devices.keys(range).into_iter().map(|(_, device)| device).collect()
     }
 
+    /// The keys of what could not be read of an account's devices.
+    pub(crate) fn troubles_of(&self, jid: &BareJid) -> Vec<(BareJid, u32)> {
+        self.state.troubles.keys((jid.clone(), 0)..=(jid.clone(), u32::MAX))
+    }
+
     /// The keys of all sessions with a device.
     pub(crate) fn sessions_of(&self, jid: &BareJid, device: u32) -> Vec<SessionKey> {
         self.state.sessions.keys((jid.clone(), device, [0; 16])..=(jid.clone(), device, [0xFF; 16]))

@@ -241,14 +241,13 @@ impl Draft<'_> {
     /// two lists made at once this may be the one that does not know of the other.
     pub(super) fn shows_unlisted(&self, jid: &BareJid) -> Result<bool, Error> {
         let (Some(contact), Some(list)) = (self.contact(jid)?, self.list_of(jid)?) else { return Ok(false) };
-        let listed = |device: u32| list.entries().iter().any(|entry| entry.device == device);
         for resource in contact.resources.iter().filter(|resource| resource.available) {
-            if !listed(resource.device) && self.device(jid, resource.device)?.is_some() {
+            if !list.holds(resource.device) && self.device(jid, resource.device)?.is_some() {
                 return Ok(true);
             }
         }
-        for key in self.state.troubles.keys((jid.clone(), 0)..=(jid.clone(), u32::MAX)) {
-            if !listed(key.1) && self.state.troubles.get(&key)?.is_some_and(|trouble| trouble.open) {
+        for key in self.troubles_of(jid) {
+            if !list.holds(key.1) && self.state.troubles.get(&key)?.is_some_and(|trouble| trouble.open) {
                 return Ok(true);
             }
         }

@@ -372,15 +372,13 @@ impl Draft<'_> {
         for device in self.devices_of(jid) {
             self.judge(jid, device, Some(list))?;
             // One that the list does not know yet may be newer than the list.
-            let known = list.entries().iter().any(|entry| entry.device == device);
-            if known && !live.contains(&device) {
+            if list.holds(device) && !live.contains(&device) {
                 self.close_sessions(jid, device)?;
             }
         }
         if self.own()?.jid == *jid {
             // Of two lists that own devices made at once one does not know what the other adds.
-            let gone = |device| list.entries().iter().any(|entry| entry.device == device);
-            self.end_histories(|device| gone(device) && !live.contains(&device))?;
+            self.end_histories(|device| list.holds(device) && !live.contains(&device))?;
         }
         Ok(())
     }
@@ -395,10 +393,7 @@ impl Draft<'_> {
         let told = |device: &u32| !list.is_tombstone() && (!mine || *device != me);
         // Of two lists that were made at once one does not know what the other adds.
         let at_once = self.contact(jid)?.is_some_and(|contact| contact.list_version == list.version());
-        let retired = |device: &u32| {
-            let known = list.entries().iter().any(|entry| entry.device == *device);
-            !live.contains(device) && (known || !mine && !at_once)
-        };
+        let retired = |device: &u32| !live.contains(device) && (list.holds(*device) || !mine && !at_once);
         for device in before.iter().copied().filter(|device| told(device) && retired(device)) {
             self.notify(Event::DeviceRetired { peer: jid.clone(), device });
         }

@@ -117,8 +117,6 @@ impl Draft<'_> {
                 trouble.since = trouble.from;
             }
             trouble.open = true;
-            // What was asked for before does not cover this.
-            trouble.asked_in = None;
         }
         Ok(())
     }
@@ -128,9 +126,8 @@ impl Draft<'_> {
     /// come to that.
     pub(super) fn look_for(&mut self, jid: &BareJid, device: u32) -> Result<bool, Error> {
         let key = (jid.clone(), device);
-        let range = (jid.clone(), 0)..=(jid.clone(), u32::MAX);
         let new = !self.state.troubles.contains(&key);
-        if !self.is_unlisted(jid, device)? || new && self.state.troubles.keys(range).len() >= MAX_DEVICES {
+        if !self.is_unlisted(jid, device)? || new && self.troubles_of(jid).len() >= MAX_DEVICES {
             return Ok(false);
         }
         let mut trouble = self.state.troubles.get(&key)?.cloned().unwrap_or_default();
@@ -266,7 +263,7 @@ impl Draft<'_> {
     /// Whether the list of one who may be asked does not say whether the device is live.
     pub(super) fn is_unlisted(&self, jid: &BareJid, device: u32) -> Result<bool, Error> {
         let Some(list) = self.list_of(jid)? else { return Ok(false) };
-        let listed = list.is_tombstone() || list.entries().iter().any(|entry| entry.device == device);
+        let listed = list.is_tombstone() || list.holds(device);
         let retired = self.device(jid, device)?.is_some_and(|known| known.retired);
         Ok(!listed && !retired && self.may_ask_account(jid)?)
     }
@@ -382,13 +379,9 @@ impl Draft<'_> {
     /// Takes note of a message that was read: if in the session that was asked in, the other side has that.
     pub(super) fn trouble_read(&mut self, key: &SessionKey, time: Option<Timestamp>) -> Done {
         let place = (key.0.clone(), key.1);
-        if !self.state.troubles.contains(&place) {
-            return Ok(());
-        }
         let Some(trouble) = self.state.troubles.get_mut(&place)? else { return Ok(()) };
         if trouble.open && trouble.asked_in == Some(key.2) {
-            trouble.open = false;
-            trouble.due = None;
+            trouble.close();
             trouble.failures = 0;
         }
         let told = trouble.is_of_reading();
@@ -403,15 +396,10 @@ impl Draft<'_> {
 
     /// Whether a message that says this time has come again.
     pub(super) fn was_again(&self, jid: &BareJid, device: u32, time: Timestamp) -> Result<bool, Error> {
-        let key = (jid.clone(), device);
         let time = time.as_millis();
-        if self.device(jid, device)?.is_some_and(|known| time <= known.forgotten) {
-            return Ok(true);
-        }
-        if !self.state.troubles.contains(&key) {
-            return Ok(false);
-        }
-        Ok(self.state.troubles.get(&key)?.is_some_and(|trouble| trouble.again.contains(&time)))
+        let forgotten = self.device(jid, device)?.is_some_and(|known| time <= known.forgotten);
+        let trouble = self.state.troubles.get(&(jid.clone(), device))?;
+        Ok(forgotten || trouble.is_some_and(|trouble| trouble.again.contains(&time)))
     }
 
     /// Whether a message that says this time was asked for, and is still missing.

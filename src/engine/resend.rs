@@ -242,7 +242,7 @@ impl Draft<'_> {
     /// How often devices of an account have been sent messages again within the hour.
     fn answers_to(&self, jid: &BareJid) -> Result<u32, Error> {
         let mut all = 0;
-        for key in self.state.troubles.keys((jid.clone(), 0)..=(jid.clone(), u32::MAX)) {
+        for key in self.troubles_of(jid) {
             let Some(trouble) = self.state.troubles.get(&key)? else { continue };
             if self.now.since(Timestamp::from_millis(trouble.answered_at)) < ANSWERS {
                 all += u32::from(trouble.answered);

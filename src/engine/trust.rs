@@ -42,7 +42,7 @@ impl Draft<'_> {
         if trust == Trust::Distrusted {
             // What came again stays known: what comes of it is still read.
             self.forget_kept(jid)?;
-            for key in self.state.troubles.keys((jid.clone(), 0)..=(jid.clone(), u32::MAX)) {
+            for key in self.troubles_of(jid) {
                 self.forget_asking(&key)?;
             }
         }

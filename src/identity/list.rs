@@ -235,6 +235,11 @@ impl DeviceList {
         &self.content.entries
     }
 
+    /// Whether the list says anything of `device`.
+    pub(crate) fn holds(&self, device: u32) -> bool {
+        self.entry(device).is_some()
+    }
+
     /// Whether the list holds `device`, and as live.
     pub(crate) fn is_live(&self, device: u32) -> bool {
         self.entry(device).is_some_and(|entry| entry.state == DeviceState::Live)

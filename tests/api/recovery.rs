@@ -399,16 +399,22 @@ fn damage(stanza: &str) -> String {
     with_bytes(stanza, "e", 0, &bytes)
 }
 
-/// Something of Alice's came to Bob damaged, and then again. Its stanza as it was sent.
-fn damaged_and_again(seed: u64) -> (World, String) {
-    let mut world = talking(seed);
+/// What Alice says comes to Bob damaged. Its stanza as it was sent.
+fn say_damaged(world: &mut World, text: &str) -> String {
     let catch = Catch::new(&mut world.server, "bob@example.org/desk", |stanza| stanza.contains("<e "));
-    world.say(ALICE, BOB_JID, "said once");
+    world.say(ALICE, BOB_JID, text);
     world.run();
     world.server.tamper = None;
     let stanza = catch.one();
     world.server.inject("bob@example.org/desk", damage(&stanza));
     world.run();
+    stanza
+}
+
+/// Something of Alice's came to Bob damaged, and then again. Its stanza as it was sent.
+fn damaged_and_again(seed: u64) -> (World, String) {
+    let mut world = talking(seed);
+    let stanza = say_damaged(&mut world, "said once");
     world.advance(minute());
     assert_eq!(bodies(&world, BOB), ["said once"], "{}", world.dump());
     (world, stanza)
@@ -454,14 +460,7 @@ fn c3_what_came_again_is_known_after_a_decision_about_trust_and_after_a_restore(
 #[test]
 fn c3_what_is_lost_in_the_session_that_was_asked_in_is_asked_for_too() {
     let (mut world, _) = damaged_and_again(18);
-    world.server.tamper = None;
-    let catch = Catch::new(&mut world.server, "bob@example.org/desk", |stanza| stanza.contains("<e "));
-    world.say(ALICE, BOB_JID, "damaged");
-    world.run();
-    world.server.tamper = None;
-    let stanza = damage(&catch.one());
-    world.server.inject("bob@example.org/desk", stanza);
-    world.run();
+    say_damaged(&mut world, "damaged");
     world.say(ALICE, BOB_JID, "whole");
     world.run();
     // One question an hour.

@@ -80,7 +80,7 @@ impl Trouble {
         self.open || self.asked_at != 0
     }
 
-    /// Nothing is asked for any more; what was read stays known.
+    /// Nothing is asked for any more, and what was asked for does not cover what is missing next. What was read stays known.
     pub(crate) fn close(&mut self) {
         self.open = false;
         self.due = None;

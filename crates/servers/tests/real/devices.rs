@@ -71,27 +71,24 @@ impl People {
         let mut people = Self { servers, alice, tablet, bob, _folder: folder };
         // Until both sides of each pair know of each other nothing is compared. The telephone's keys may not be on the
         // server yet when the tablet looks for them.
-        let start = Instant::now();
         let mut said = None;
-        loop {
+        wait_for("the tablet, at the others", || {
             let came = |who: &Terminal| who.lines().iter().any(|line| line.contains("the tablet is here"));
             if came(&people.alice) && came(&people.bob) {
-                break;
+                return Ok(());
             }
             if said.is_none_or(|at: Instant| at.elapsed() > AGAIN) {
                 people.tablet.say("the tablet is here");
                 said = Some(Instant::now());
             }
-            let tails = || [&people.alice, &people.bob, &people.tablet].map(Terminal::tail).join("\n\n");
-            assert!(start.elapsed() < PATIENCE, "the tablet is not known:\n{}", tails());
-            std::thread::sleep(Duration::from_millis(200));
-        }
+            Err([&people.alice, &people.bob, &people.tablet].map(Terminal::tail).join("\n\n"))
+        });
         Ok(people)
     }
 }
 
 /// Waits until `look` finds it.
-pub(crate) fn wait_for<T>(what: &str, look: impl Fn() -> Result<T, String>) -> T {
+pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
     let start = Instant::now();
     loop {
         match look() {
