@@ -8,7 +8,8 @@ use crate::engine::seen::Seen;
 use crate::env::Timestamp;
 use crate::error::{Error, Misbehaviour, Misuse, Reason};
 use crate::identity::{
-    AccountKey, DeviceCertificate, DeviceList, DeviceRecord, Digest, MAX_DEVICES, TOLERANCE,
+    AccountKey, DeviceCertificate, DeviceEntry, DeviceList, DeviceRecord, DeviceState, Digest, MAX_DEVICES,
+    TOLERANCE,
 };
 use crate::jid::BareJid;
 use crate::presence::AdvertIn;
@@ -141,6 +142,7 @@ impl Draft<'_> {
             record_sequence: 0,
             certificate: certificate.bytes().to_vec().into(),
             good_until: 0,
+            listed: 0,
             retired: false,
             suites: Vec::new(),
             advert_sequence: 0,
@@ -412,17 +414,26 @@ impl Draft<'_> {
     /// A device that its account's list does not hold once the newest has been fetched is none: its
     /// claim to stand in a newer one was false.
     pub(super) fn close_unlisted(&mut self, jid: &BareJid) -> Done {
-        let Some(contact) = self.contact(jid)? else { return Ok(()) };
-        if contact.list.as_slice().is_empty() {
-            return Ok(());
-        }
-        let live = contact.live.clone();
+        let Some(list) = self.list_of(jid)? else { return Ok(()) };
+        let live = self.contact(jid)?.map_or_else(Vec::new, |contact| contact.live.clone());
         for device in self.devices_of(jid) {
-            if !live.contains(&device) {
+            if !live.contains(&device) && !self.is_left_out(jid, device, &list)? {
                 self.close_sessions(jid, device)?;
             }
         }
         Ok(())
+    }
+
+    /// Whether a list does not hold a device because it was made where the one that holds it was not shown. What is
+    /// written in a session with it can be read until the next list says of both.
+    fn is_left_out(&self, jid: &BareJid, device: u32, list: &DeviceList) -> Result<bool, Error> {
+        if list.is_tombstone() || list.holds(device) {
+            return Ok(false);
+        }
+        let beside = self.device(jid, device)?.is_some_and(|known| known.listed == list.version());
+        let own = self.own()?;
+        let again = |amend: &DeviceEntry| amend.device == device && amend.state == DeviceState::Live;
+        Ok(beside || own.jid == *jid && own.amends.iter().any(again))
     }
 
     /// Notes until when a device may be sent to, by its certificate and its account's list.
@@ -432,7 +443,11 @@ impl Draft<'_> {
         let certificate = certificate.map_err(|_| Misuse::Record)?;
         let accepted = !known.retired && list.is_some_and(|list| list.accepts(&certificate).is_ok());
         known.good_until = if accepted { certificate.not_after().after(TOLERANCE).as_secs() } else { 0 };
-        if accepted { self.listed(jid, device) } else { Ok(()) }
+        if !accepted {
+            return Ok(());
+        }
+        known.listed = list.map_or(0, DeviceList::version);
+        self.listed(jid, device)
     }
 
     pub(super) fn close_sessions(&mut self, jid: &BareJid, device: u32) -> Done {
@@ -470,7 +485,7 @@ mod tests {
     use crate::engine::{Config, Engine, Input};
     use crate::env::Env;
     use crate::identity::fixture::{Device as Fixture, now, rng};
-    use crate::identity::{DeviceEntry, DeviceState, LIST_LABEL, ListTbs};
+    use crate::identity::{LIST_LABEL, ListTbs};
     use crate::step::Effect;
     use crate::suite::Suites;
 

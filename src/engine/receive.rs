@@ -451,15 +451,14 @@ impl Draft<'_> {
         if said {
             session.note_heard(time);
         }
+        // What answers, or asks, seals in the session as it is now: no key of a message is used twice.
+        self.state.sessions.put(key.clone(), session.clone());
         self.trouble_read(key, (said && !again).then_some(time))?;
         if again {
             // It was sent again, and that came first.
-            self.state.sessions.put(key.clone(), session);
             self.notify(Event::Duplicate { peer: key.0.clone(), device: key.1 });
             return Ok(Ok(()));
         }
-        // What answers seals in the session as it is now: no key of a message is used twice.
-        self.state.sessions.put(key.clone(), session.clone());
         let counts = self.act(incoming, (key.1, &session, suite), content, tag)?;
         let Some(session) = self.state.sessions.get_mut(key)? else { return Ok(Ok(())) };
         session.note_read(counts);

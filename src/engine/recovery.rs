@@ -379,11 +379,19 @@ impl Draft<'_> {
     /// Takes note of a message that was read: if in the session that was asked in, the other side has that.
     pub(super) fn trouble_read(&mut self, key: &SessionKey, time: Option<Timestamp>) -> Done {
         let place = (key.0.clone(), key.1);
-        let Some(trouble) = self.state.troubles.get_mut(&place)? else { return Ok(()) };
-        if trouble.open && trouble.asked_in == Some(key.2) {
-            trouble.close();
-            trouble.failures = 0;
+        let answers = |trouble: &Trouble| trouble.open && trouble.asked_in == Some(key.2);
+        let asked = self.state.troubles.get(&place)?.filter(|trouble| answers(trouble));
+        if let Some(asked) = asked.map(|trouble| Timestamp::from_millis(trouble.asked_at)) {
+            if self.now.since(asked) >= INTERVAL && self.may_ask_again(&key.0, key.1)? {
+                // So late it may be the handshake alone that came: that is repeated, and the question is not.
+                self.ask_in(key)?;
+            }
+            if let Some(trouble) = self.state.troubles.get_mut(&place)? {
+                trouble.close();
+                trouble.failures = 0;
+            }
         }
+        let Some(trouble) = self.state.troubles.get_mut(&place)? else { return Ok(()) };
         let told = trouble.is_of_reading();
         if let Some(time) = time.filter(|time| told && time.as_millis() > trouble.since)
             && let Some(lowest) = note_time(&mut trouble.read, time.as_millis())

@@ -9,6 +9,7 @@
 )]
 
 mod accounts;
+mod beside;
 mod catch_up;
 mod copies;
 mod coverage;

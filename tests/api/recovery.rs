@@ -542,3 +542,39 @@ fn c3_nothing_is_sent_again_while_another_key_is_in_question() {
         assert_eq!(bodies(&world, BOB).is_empty(), changed);
     }
 }
+
+/// The flight is repeated until it is answered; the question that was in its first message is not.
+#[test]
+fn c3_a_question_that_was_lost_is_asked_again_when_its_handshake_is_answered() {
+    let mut world = talking(64);
+    world.server.tamper = Some(Box::new(|to, stanza| {
+        // What Alice says is damaged, and what Bob says does not come.
+        let protected = is_protected(&stanza) && stanza.contains("<message");
+        match (protected, to.starts_with("bob@")) {
+            (false, _) => vec![stanza],
+            (true, true) => {
+                let mut bytes = bytes_in(&stanza, "e", 0);
+                if let Some(last) = bytes.last_mut() {
+                    *last ^= 1;
+                }
+                vec![with_bytes(&stanza, "e", 0, &bytes)]
+            }
+            (true, false) => vec![],
+        }
+    }));
+    world.say(ALICE, BOB_JID, "damaged");
+    world.run();
+    world.advance(minute());
+    assert_eq!(asked(&world, BOB), 1);
+    world.server.tamper = None;
+    world.advance(minute() * 120);
+    world.say(BOB, ALICE_JID, "later");
+    world.run();
+    assert_eq!(bodies(&world, ALICE), ["later"]);
+    assert_eq!(bodies(&world, BOB), ["damaged"]);
+    assert_eq!(asked(&world, BOB), 2);
+    world.say(BOB, ALICE_JID, "after");
+    world.run();
+    assert_eq!(bodies(&world, ALICE), ["later", "after"]);
+    assert_eq!(rejected(&world, ALICE), []);
+}

@@ -83,7 +83,9 @@
 //!
 //! Two devices may make a version at once. One of the account that sees both takes the one that the server has, and makes
 //! the next version, which says of every device what either says, and that it is retired if one says so. A contact takes
-//! the other of a version if it takes nothing back, and raises an event: the device that knew of both may be lost.
+//! the other of a version if it takes nothing back, and raises an event: the device that knew of both may be lost. Whoever
+//! has a session with a device that one of them names and the other does not keeps it to read in until the next version;
+//! devices of the account until that device is in a list again or is retired.
 //!
 //! A tombstone says that the account has left the protocol. When a list is taken that does not let a device live which
 //! it names, all sessions with that device are closed: deleted, with what is stored for them. A device that its own list

@@ -40,7 +40,9 @@
 //!
 //! The request is the first message of the new session. If another session comes to be with the device before anything was
 //! read in that one, whoever opened it, the request is sent there too, three times within an hour at most. So handshakes
-//! that cross, or name secrets that the other side has not, heal at once. `since` is the highest time that a message of
+//! that cross, or name secrets that the other side has not, heal at once. A first flight is repeated until it is answered,
+//! and the request is not: when the first message that can be read in the session comes an hour after it or later, it is
+//! sent once more, for it may be lost. `since` is the highest time that a message of
 //! this device had said when a message was first missing since the last success. The times of those read from the first
 //! trouble on are kept, up to 200; of more, all up to the lowest count as read. So are those of messages that came again.
 //! They are kept for 38 days after the last trouble, or after a message came again: longer than any stored key that opens
