@@ -28,6 +28,9 @@ const DAY: Duration = Duration::from_hours(24);
 /// more can have one told again, and does no more with it than with a new one.
 const MAX_CONTESTED: usize = 8;
 
+/// The highest version that a first list gets, from a clock that is wrong: it must have successors.
+const MAX_FIRST_VERSION: u32 = u32::MAX - (1 << 16);
+
 /// Devices told of a new list in one step, for each of which a message is sealed and a session stored. They take half
 /// of the outbox at most: the user's own messages need room, too.
 const MAX_TOLD: usize = 100;
@@ -86,8 +89,8 @@ impl Draft<'_> {
             return Ok(());
         }
         self.own_mut()?.list_full = false;
-        // Where other devices have records there has been a list, which is lost: the time is past its version.
-        let first = if self.devices_of(account).is_empty() { 1 } else { self.now.as_secs() };
+        // There may have been a list, of which contacts know and nobody tells: the time is past its version.
+        let first = self.now.as_secs().min(MAX_FIRST_VERSION);
         let version = list.as_ref().map_or(first, |list| list.version().saturating_add(1));
         let tbs = ListTbs::new(account, certificate.account(), version, entries, false).encode();
         self.ask_once(Purpose::List, || operation(Operation::sign_device_list(tbs)))

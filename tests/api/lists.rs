@@ -344,34 +344,38 @@ fn c8_an_account_that_leaves_offline_takes_along_who_has_joined_meanwhile() {
 
 #[test]
 fn c8_who_has_lost_all_devices_and_the_list_begins_a_newer_one() {
-    let node = "urn:xmpp:e2e:0:devices";
+    let nodes = ["urn:xmpp:e2e:0:devices", "urn:xmpp:e2e:0:device"];
     let laptop = 3;
-    let mut world = with_tablet(96);
-    world.command(ALICE, Command::RetireDevice { device: id(&world, TABLET) });
-    world.run();
-    world.disconnect(ALICE);
-    world.server.set_items(ALICE_JID, node, Vec::new());
-    world.add("alice@example.com/laptop");
-    world.now = world.now.after(Duration::from_hours(1));
-    world.connect(laptop);
-    world.run();
-    let token = world.say(BOB, ALICE_JID, "x");
-    world.run();
-    let coverage = covered(&world, BOB, token);
-    assert_eq!(coverage.devices, [id(&world, laptop)]);
-    // If one was not lost, it says again what the other could not know.
-    world.connect(ALICE);
-    world.advance(Duration::from_hours(2));
-    let mut all = [ALICE, laptop].map(|device| id(&world, device));
-    all.sort_unstable();
-    for device in [ALICE, laptop] {
-        assert_eq!(live(&world, device), all);
-        let tablet = id(&world, TABLET);
-        let own = world.devices[device].engine().own_devices().unwrap();
-        assert!(own.iter().all(|known| known.device != tablet || !known.live));
+    for lost in [&nodes[..1], &nodes] {
+        let mut world = with_tablet(96);
+        world.command(ALICE, Command::RetireDevice { device: id(&world, TABLET) });
+        world.run();
+        world.disconnect(ALICE);
+        for node in lost {
+            world.server.set_items(ALICE_JID, node, Vec::new());
+        }
+        world.add("alice@example.com/laptop");
+        world.now = world.now.after(Duration::from_hours(1));
+        world.connect(laptop);
+        world.run();
+        let token = world.say(BOB, ALICE_JID, "x");
+        world.run();
+        let coverage = covered(&world, BOB, token);
+        assert_eq!(coverage.devices, [id(&world, laptop)]);
+        // If one was not lost, it says again what the other could not know.
+        world.connect(ALICE);
+        world.advance(Duration::from_hours(2));
+        let mut all = [ALICE, laptop].map(|device| id(&world, device));
+        all.sort_unstable();
+        for device in [ALICE, laptop] {
+            assert_eq!(live(&world, device), all);
+            let tablet = id(&world, TABLET);
+            let own = world.devices[device].engine().own_devices().unwrap();
+            assert!(own.iter().all(|known| known.device != tablet || !known.live));
+        }
+        let token = world.say(BOB, ALICE_JID, "x");
+        world.run();
+        let coverage = covered(&world, BOB, token);
+        assert_eq!(coverage.devices, all);
     }
-    let token = world.say(BOB, ALICE_JID, "x");
-    world.run();
-    let coverage = covered(&world, BOB, token);
-    assert_eq!(coverage.devices, all);
 }

@@ -77,9 +77,9 @@
 //! Otherwise it is a rollback, or an equivocation for the same version with other bytes. Entries of retired devices may
 //! be left out of a later list.
 //!
-//! The first version of an account's list is 1; or the time in seconds, if no list is shown but records of other devices
-//! are: there was one, of which contacts know, and all of its devices may be lost. A device that takes a newer list which
-//! lacks a device of the one before makes the next, with that device as it was, unless the list is full.
+//! The first version of an account's list is the time in seconds, 2<sup>32</sup> − 65,537 at most: there may have been a
+//! list of which contacts know, whose devices are all lost and which the server does not show. A device that takes a
+//! newer list which lacks a device of the one before makes the next, with that device as it was, unless the list is full.
 //!
 //! Two devices may make a version at once. One of the account that sees both takes the one that the server has, and makes
 //! the next version, which says of every device what either says, and that it is retired if one says so. A contact takes
