@@ -140,13 +140,14 @@ impl Engine {
         let contact = self.state.contacts.get(&jid)?.unwrap_or(&unknown);
         let own = self.state.own.get(&())?;
         let needy = matches!(need, Need::Encrypted(_) | Need::Authenticated(_));
-        if own.is_some_and(|own| own.left) && (contact.never_clear() || needy) {
+        let never_clear = self.state.never_clear(&jid)?;
+        if own.is_some_and(|own| own.left) && (never_clear || needy) {
             return Ok(Outlook::Refused(SendError::Left));
         }
         let form = need.form();
         let level = match need {
             Need::Clear(_) => return Ok(Outlook::Clear),
-            Need::Policy if !contact.never_clear() => return Ok(Outlook::Clear),
+            Need::Policy if !never_clear => return Ok(Outlook::Clear),
             Need::Policy => self.config.least,
             Need::Encrypted(level) | Need::Authenticated(Authentication { level, .. }) => *level,
         };

@@ -256,8 +256,8 @@ impl Draft<'_> {
         let (account, me) = (own.jid.clone(), own.device);
         let mine = incoming.sender == account;
         if mine && envelope.sender() == me {
-            // Only servers' copies of what this device sent bring it back.
-            if incoming.via == Via::Stream {
+            // Only servers' copies bring back what this device sent, and what it sent to its own account.
+            if incoming.via == Via::Stream && incoming.addressed != account {
                 return Ok(Err(Misbehaviour::WrongSubject.into()));
             }
             self.notify(Event::Duplicate { peer: account, device: me });

@@ -6,7 +6,7 @@ use crate::engine::draft::{Done, Draft};
 use crate::engine::iq::{is_answer, is_message};
 use crate::engine::opening::Occasion;
 use crate::engine::outbox::MAX_OUTBOX;
-use crate::engine::records::{Contact, WaitingSend};
+use crate::engine::records::WaitingSend;
 use crate::engine::seal::{Target, is_passing};
 use crate::error::{Error, Malformed, Misuse};
 use crate::identity::DeviceRecord;
@@ -86,7 +86,7 @@ impl Draft<'_> {
             _ if self.own()?.left => Some(SendError::Left),
             _ => None,
         };
-        let sticky = self.contact(&to)?.is_some_and(Contact::never_clear);
+        let sticky = self.state.never_clear(&to)?;
         let form = need.form();
         let level = match (need, unprotectable) {
             (Need::Clear(consent), _) if consent.peer == to => None,
@@ -172,7 +172,7 @@ impl Draft<'_> {
     /// an advert being verified.
     fn level_by_policy(&self, to: &BareJid) -> Result<Option<u8>, Error> {
         Ok(match self.contact(to)? {
-            Some(contact) if contact.never_clear() => Some(self.config.least.0.max(1)),
+            Some(_) if self.state.never_clear(to)? => Some(self.config.least.0.max(1)),
             Some(contact) if contact.wanted && !contact.pending.is_empty() => Some(0),
             _ => None,
         })

@@ -11,9 +11,10 @@ use crate::engine::records::{
 use crate::env::Timestamp;
 use crate::error::Misuse;
 use crate::identity::DeviceCertificate;
+use crate::jid::BareJid;
 use crate::session::{Session, SkippedBlock};
 use crate::store::RecordKey;
-use crate::store::table::{Record, Table};
+use crate::store::table::{Missing, Record, Table};
 
 /// A field for each table, and what is done to all of them.
 macro_rules! tables {
@@ -117,6 +118,14 @@ impl State {
                 self.skipped.evict(&block);
             }
         }
+    }
+
+    /// Whether messages to an account go out protected or not at all; of the own one, where it has other devices.
+    pub(crate) fn never_clear(&self, jid: &BareJid) -> Result<bool, Missing> {
+        let Some(contact) = self.contacts.get(jid)? else { return Ok(false) };
+        let own = self.own.get(&())?.filter(|own| own.jid == *jid);
+        let others = own.is_some_and(|own| contact.live.iter().any(|device| *device != own.device));
+        Ok(others || contact.never_clear())
     }
 
     /// After a restart there is no connection until the caller says so.

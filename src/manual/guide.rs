@@ -65,8 +65,9 @@
 //!
 //! `need` says what the stanza needs:
 //!
-//! * `Need::Policy`: encrypted to accounts that are known to encrypt, else in clear. An iq, and a presence to a full
-//!   JID, is encrypted if the device there is known; for bare JIDs iqs are answered by servers, and stay in clear.
+//! * `Need::Policy`: encrypted to accounts that are known to encrypt, and to the user's own (a note to oneself) if it has
+//!   other devices; else in clear. An iq, and a presence to a full JID, is encrypted if the device there is known; for
+//!   bare JIDs iqs are answered by servers, and stay in clear.
 //! * `Need::Encrypted(level)`: encrypted with at least that level, or not sent.
 //! * `Need::Authenticated(authentication)`: in clear, so that everybody can use it, with a proof that it is the user's
 //!   and was not altered. A delivered one has `Protection::Authenticated`: show it as readable on the way. With

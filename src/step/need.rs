@@ -129,6 +129,7 @@ pub enum Need {
     Clear(Consent),
     /// Encrypted with a suite of at least this level, or not sent.
     Encrypted(Level),
-    /// As the policy says: encrypted to accounts known to encrypt, else in clear.
+    /// As the policy says: encrypted to accounts known to encrypt, and to the own one if it has other devices; else in
+    /// clear.
     Policy,
 }

@@ -1,6 +1,6 @@
 //! The devices of one account: retired, named, shown wrongly by a server.
 
-use xmpp_e2e::{Command, Error, Input, Misuse, Uncovered};
+use xmpp_e2e::{Command, Error, Input, Misuse, Outlook, Uncovered};
 
 use super::*;
 
@@ -396,4 +396,26 @@ fn a_record_of_a_key_given_up_does_not_stop_a_device_with_the_right_one() {
     world.run();
     let found = ends(&world, TABLET, token);
     assert!(matches!(&found[..], [xmpp_e2e_testkit::device::End::Sent(_)]), "{found:?}");
+}
+
+#[test]
+fn a_note_to_oneself_is_read_by_the_other_devices_and_by_nobody_else() {
+    let mut world = talking(12);
+    let token = world.say(ALICE, ALICE_JID, "nobody to seal it for");
+    world.run();
+    assert_eq!(ends(&world, ALICE, token), [End::Pass]);
+    let mut world = with_tablet(13);
+    let outlook = world.devices[ALICE].engine().outlook(ALICE_JID, &Need::Policy).unwrap();
+    assert_eq!(outlook, Outlook::Encrypted);
+    let token = world.say(ALICE, ALICE_JID, "a note");
+    world.run();
+    assert_eq!(covered(&world, ALICE, token).own_devices, [id(&world, TABLET)]);
+    assert_eq!(bodies(&world, TABLET), ["a note"]);
+    assert!(sent(&world, ALICE, "a note").is_empty());
+    // It comes to all who are there, and so back.
+    assert_eq!(rejected(&world, ALICE), []);
+    assert_eq!(bodies(&world, ALICE), Vec::<&str>::new());
+    let token = world.say(TABLET, ALICE_JID, "another");
+    world.run();
+    assert_eq!(covered(&world, TABLET, token).own_devices, [id(&world, ALICE)]);
 }

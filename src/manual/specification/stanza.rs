@@ -279,7 +279,8 @@
 //! `urn:xmpp:carbons:2` (XEP-0280), or `result` of `urn:xmpp:mam:2` (XEP-0313), in it `forwarded` of
 //! `urn:xmpp:forward:0`, in it the `message`. The inner message is opened as if it had come by itself, bound to its own
 //! `from`, `to` and `type`. It must be addressed to the own account, or come from it. What is delivered is the outer
-//! stanza with the rebuilt message in the inner one's place. An inner message of this device is a duplicate.
+//! stanza with the rebuilt message in the inner one's place. An inner message of this device is a duplicate, and so is one that
+//! this device has sent to its own account, which comes to all who are there.
 //!
 //! A carbon, or a result whose message is not of type `groupchat`, from anybody else is refused. So is a copy with more
 //! than 8,192 bytes around the message; the message's key is not used.
