@@ -2,7 +2,7 @@
 
 use crate::NS;
 use crate::engine::draft::{Done, Draft};
-use crate::engine::fetch::RECORDS;
+use crate::engine::fetch::{FRESH, RECORDS};
 use crate::engine::own::{HOLD, PRESENCE_INTERVAL};
 use crate::engine::records::{Device, Pending, Resource};
 use crate::error::{Error, Malformed, Misbehaviour, Misuse, Reason};
@@ -237,6 +237,10 @@ impl Draft<'_> {
                 let shown = self.shown_again(known, &advert, meaning.as_ref());
                 self.own_list_named(jid, advert.list_version())?;
                 self.look_once_more(jid, advert.device())?;
+                if self.is_unlisted(jid, advert.device())? {
+                    // There is no newer advert that would have the list looked at.
+                    self.look_at_list(jid, FRESH)?;
+                }
                 Ok(shown)
             }
             Some(known)

@@ -11,7 +11,7 @@ use crate::engine::pep;
 use crate::engine::records::{Contact, Query, Request, Resource};
 use crate::env::Timestamp;
 use crate::error::{Error, Malformed, Misbehaviour, Misuse, Reason, Unreadable};
-use crate::identity::{MAX_LIST, MAX_RECORD};
+use crate::identity::{DeviceList, MAX_LIST, MAX_RECORD};
 use crate::jid::{Address, BareJid};
 use crate::stanza::Element;
 use crate::step::{Effect, Event};
@@ -162,7 +162,10 @@ impl Draft<'_> {
                 Some((resource, device)) => {
                     self.mark_fetching(jid, KEYS)?;
                     let to = format!("{}/{resource}", jid.as_str());
-                    return self.request_of(&to, device, Query::Keys, "get", &pep::ask_keys());
+                    // The device may not know of this list.
+                    let list = self.list_of(jid)?.filter(|list| !list.is_live(device));
+                    let ask = pep::ask_keys(list.as_ref().map_or(&[], DeviceList::bytes));
+                    return self.request_of(&to, device, Query::Keys, "get", &ask);
                 }
                 None => return self.fetched(jid),
             }
@@ -258,15 +261,15 @@ impl Draft<'_> {
     /// the server in the place of ours.
     pub(super) fn own_list_named(&mut self, jid: &BareJid, version: u32) -> Done {
         let behind = self.contact(jid)?.is_some_and(|own| version < own.list_version);
-        if behind && self.own()?.jid == *jid { self.look_at_own_list() } else { Ok(()) }
+        if behind && self.own()?.jid == *jid { self.look_at_list(jid, Duration::ZERO) } else { Ok(()) }
     }
 
-    /// Has the own list looked at in a while.
-    pub(super) fn look_at_own_list(&mut self) -> Done {
-        let (own, soon) = (self.own()?.jid.clone(), self.now.after(RETRY).as_millis());
-        let contact = self.contact_mut(&own)?;
+    /// Has the list of an account looked at in a while, and not so soon after the last time.
+    pub(super) fn look_at_list(&mut self, jid: &BareJid, rest: Duration) -> Done {
+        let soon = self.now.after(RETRY);
+        let contact = self.contact_mut(jid)?;
         if !contact.wanted && contact.retry_at.is_none() {
-            contact.retry_at = Some(soon);
+            contact.retry_at = Some(soon.max(contact.checked.after(rest)).as_millis());
         }
         Ok(())
     }

@@ -8,8 +8,7 @@ use crate::engine::seen::Seen;
 use crate::env::Timestamp;
 use crate::error::{Error, Misbehaviour, Misuse, Reason};
 use crate::identity::{
-    AccountKey, DeviceCertificate, DeviceEntry, DeviceList, DeviceRecord, DeviceState, Digest, MAX_DEVICES,
-    TOLERANCE,
+    AccountKey, DeviceCertificate, DeviceList, DeviceRecord, Digest, MAX_DEVICES, TOLERANCE,
 };
 use crate::jid::BareJid;
 use crate::presence::AdvertIn;
@@ -114,8 +113,9 @@ impl Draft<'_> {
         let Some(list) = self.list_of(jid)? else { return Ok(None) };
         for device in self.devices_of(jid) {
             let said = |known: &Device| !known.retired || list.retires(device);
-            let gone = !list.is_live(device) && self.device(jid, device)?.is_some_and(said);
-            if gone && self.sessions_of(jid, device).is_empty() {
+            let Some(known) = self.device(jid, device)?.filter(|known| said(known)) else { continue };
+            // One that no list has held may be in one that is about to come.
+            if !list.is_live(device) && (known.listed || self.sessions_of(jid, device).is_empty()) {
                 return Ok(Some(device));
             }
         }
@@ -142,7 +142,7 @@ impl Draft<'_> {
             record_sequence: 0,
             certificate: certificate.bytes().to_vec().into(),
             good_until: 0,
-            listed: 0,
+            listed: false,
             retired: false,
             suites: Vec::new(),
             advert_sequence: 0,
@@ -393,9 +393,7 @@ impl Draft<'_> {
         let before = self.contact(jid)?.map_or_else(Vec::new, |contact| contact.live.clone());
         // That the whole account leaves is another event, and so is one's own end.
         let told = |device: &u32| !list.is_tombstone() && (!mine || *device != me);
-        // Of two lists that were made at once one does not know what the other adds.
-        let at_once = self.contact(jid)?.is_some_and(|contact| contact.list_version == list.version());
-        let retired = |device: &u32| !live.contains(device) && (list.holds(*device) || !mine && !at_once);
+        let retired = |device: &u32| !live.contains(device) && !list.leaves_out(*device);
         for device in before.iter().copied().filter(|device| told(device) && retired(device)) {
             self.notify(Event::DeviceRetired { peer: jid.clone(), device });
         }
@@ -412,28 +410,18 @@ impl Draft<'_> {
     }
 
     /// A device that its account's list does not hold once the newest has been fetched is none: its
-    /// claim to stand in a newer one was false.
+    /// claim to stand in a newer one was false. What one that a list before has held writes in its session can be read
+    /// until a list says of it.
     pub(super) fn close_unlisted(&mut self, jid: &BareJid) -> Done {
         let Some(list) = self.list_of(jid)? else { return Ok(()) };
         let live = self.contact(jid)?.map_or_else(Vec::new, |contact| contact.live.clone());
         for device in self.devices_of(jid) {
-            if !live.contains(&device) && !self.is_left_out(jid, device, &list)? {
+            let listed = self.device(jid, device)?.is_some_and(|known| known.listed);
+            if !live.contains(&device) && !(listed && list.leaves_out(device)) {
                 self.close_sessions(jid, device)?;
             }
         }
         Ok(())
-    }
-
-    /// Whether a list does not hold a device because it was made where the one that holds it was not shown. What is
-    /// written in a session with it can be read until the next list says of both.
-    fn is_left_out(&self, jid: &BareJid, device: u32, list: &DeviceList) -> Result<bool, Error> {
-        if list.is_tombstone() || list.holds(device) {
-            return Ok(false);
-        }
-        let beside = self.device(jid, device)?.is_some_and(|known| known.listed == list.version());
-        let own = self.own()?;
-        let again = |amend: &DeviceEntry| amend.device == device && amend.state == DeviceState::Live;
-        Ok(beside || own.jid == *jid && own.amends.iter().any(again))
     }
 
     /// Notes until when a device may be sent to, by its certificate and its account's list.
@@ -446,7 +434,7 @@ impl Draft<'_> {
         if !accepted {
             return Ok(());
         }
-        known.listed = list.map_or(0, DeviceList::version);
+        known.listed = true;
         self.listed(jid, device)
     }
 
@@ -485,7 +473,7 @@ mod tests {
     use crate::engine::{Config, Engine, Input};
     use crate::env::Env;
     use crate::identity::fixture::{Device as Fixture, now, rng};
-    use crate::identity::{LIST_LABEL, ListTbs};
+    use crate::identity::{DeviceEntry, DeviceState, LIST_LABEL, ListTbs};
     use crate::step::Effect;
     use crate::suite::Suites;
 
@@ -532,6 +520,17 @@ mod tests {
         let gone = list(&bob, 4, &[(7, Retired), (8, Retired), (9, Retired)], true);
         let retired = |device| Event::DeviceRetired { peer: bob.jid.clone(), device };
         assert_eq!(events(&bob, &[first, second, third, gone]), [retired(8), retired(7)]);
+    }
+
+    #[test]
+    fn c12_a_device_that_a_list_leaves_out_is_told_as_retired_only_if_there_was_no_room_for_it() {
+        let bob = Fixture::new("bob@example.com", 2);
+        let first = list(&bob, 1, &[(7, Live), (8, Live)], false);
+        let full: Vec<_> = (8..8 + 32).map(|device| (device, Live)).collect();
+        let [beside, full] = [&full[..31], &full].map(|entries| list(&bob, 2, entries, false));
+        assert_eq!(events(&bob, &[first.clone(), beside]), []);
+        let retired = Event::DeviceRetired { peer: bob.jid.clone(), device: 7 };
+        assert_eq!(events(&bob, &[first, full]), [retired]);
     }
 
     #[test]

@@ -95,7 +95,7 @@ impl Draft<'_> {
         if let Some(resource) = resource.filter(|_| connected && occasion != Occasion::Linking) {
             // One-time prekeys make the first flight forward secret at once; the device gives them.
             let to = format!("{}/{resource}", jid.as_str());
-            self.request_of(&to, device, Query::Keys, "get", &pep::ask_keys())?;
+            self.request_of(&to, device, Query::Keys, "get", &pep::ask_keys(&[]))?;
             return Ok(Found::Wait(Waiting::Keys));
         }
         self.begin_handshake(jid, record, suite, &[])?;

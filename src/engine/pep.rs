@@ -123,9 +123,12 @@ pub(crate) fn read_items<'e>(iq: &'e Element<'_>, node: &str, name: &str) -> Vec
         .collect()
 }
 
-/// The payload that asks a device for its keys.
-pub(crate) fn ask_keys() -> String {
-    format!("<keys xmlns='{NS}'/>")
+/// The payload that asks a device for its keys; with the list of its account, where that does not let it live.
+pub(crate) fn ask_keys(list: &[u8]) -> String {
+    if list.is_empty() {
+        return format!("<keys xmlns='{NS}'/>");
+    }
+    format!("<keys xmlns='{NS}'><devices>{}</devices></keys>", to_base64(list))
 }
 
 /// A device's answer: record, device list and signed one-time prekeys.

@@ -165,7 +165,7 @@ impl Draft<'_> {
             if !restricted && self.contact(&account)?.is_some_and(|contact| contact.list_version > told) {
                 // Another own device may have put one there at the same time. Once: a server that loses what it is given
                 // is not to be given it every time.
-                self.look_at_own_list()?;
+                self.look_at_list(&account, Duration::ZERO)?;
             }
             return self.publish_next();
         }

@@ -469,8 +469,9 @@ pub(crate) struct Device {
     /// Until when, in seconds, the certificate and the account's list let it be sent to; zero if not
     /// at all.
     pub(crate) good_until: u32,
-    /// The version of the last list of its account that let it live; zero if none did.
-    pub(crate) listed: u32,
+    /// Whether a list of its account has let it live.
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) listed: bool,
     /// Whether it has said in its newest advert that it retires, whatever list a server shows.
     #[tls_codec(with = "crate::wire::flag")]
     pub(crate) retired: bool,

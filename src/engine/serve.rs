@@ -4,9 +4,11 @@ use crate::NS;
 use crate::engine::draft::{Done, Draft};
 use crate::engine::own::ONE_TIME_GRACE;
 use crate::engine::{Subscription, pep};
-use crate::error::{Error, Misbehaviour, Misuse};
+use crate::error::{Error, Malformed, Misbehaviour, Misuse, Reason};
+use crate::identity::{DeviceList, MAX_LIST};
 use crate::jid::{Address, BareJid};
 use crate::stanza::Element;
+use crate::wire::from_base64;
 
 const ROSTER: &str = "jabber:iq:roster";
 
@@ -20,9 +22,7 @@ const MAX_GIVEN_TO_ONE: usize = 16;
 impl Draft<'_> {
     /// Answers a request for keys. Whether it was one.
     pub(super) fn serve(&mut self, iq: &Element<'_>) -> Result<bool, Error> {
-        if iq.child(NS, "keys").is_none() {
-            return Ok(false);
-        }
+        let Some(keys) = iq.child(NS, "keys") else { return Ok(false) };
         let (Some(from), Some(id)) = (iq.attr("from"), iq.attr("id")) else { return Ok(false) };
         let Ok(asker) = Address::parse(from) else { return Ok(false) };
         if !self.is_friend(&asker.bare)? {
@@ -35,6 +35,15 @@ impl Draft<'_> {
             return Ok(false);
         }
         let (jid, record) = (own.jid.clone(), own.record.as_slice().to_vec());
+        if let Some(list) = keys.child(NS, "devices") {
+            let taken = match from_base64(&list.text(), MAX_LIST) {
+                Ok(bytes) => self.take_list_shown(&jid, &bytes)?,
+                Err(_) => Err(Malformed::Encoding.into()),
+            };
+            if let Err(reason) = taken {
+                self.reject(Some(&asker.bare), reason);
+            }
+        }
         let list = self.contact(&jid)?.map_or_else(Vec::new, |contact| contact.list.as_slice().to_vec());
         let prekeys = self.give(&asker.bare)?;
         let prekeys: Vec<&[u8]> = prekeys.iter().map(Vec::as_slice).collect();
@@ -42,6 +51,15 @@ impl Draft<'_> {
         self.send(stanza, None)?;
         self.unsettled = true;
         Ok(true)
+    }
+
+    /// Takes the list of the own account that somebody else knows, if it is newer, or another of the version. The server
+    /// may have it no more, and the devices that knew it may be lost.
+    fn take_list_shown(&mut self, own: &BareJid, bytes: &[u8]) -> Result<Result<(), Reason>, Error> {
+        let Ok(shown) = DeviceList::from_store(bytes) else { return Ok(Err(Malformed::Encoding.into())) };
+        let known = self.list_of(own)?;
+        let old = |known: &DeviceList| shown.version() < known.version() || shown.bytes() == known.bytes();
+        if known.as_ref().is_some_and(old) { Ok(Ok(())) } else { self.take_list(own, bytes) }
     }
 
     /// One one-time prekey of each algorithm, never to be given again.

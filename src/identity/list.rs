@@ -203,6 +203,12 @@ impl DeviceList {
         self.is_tombstone() || self.entries().iter().any(retired)
     }
 
+    /// Whether this says nothing of a device, and had room to: who retires one says so. It was made where the list that
+    /// holds the device was not shown.
+    pub(crate) fn leaves_out(&self, device: u32) -> bool {
+        !self.is_tombstone() && !self.holds(device) && self.entries().len() < MAX_DEVICES
+    }
+
     /// Refuses a certificate that this list does not let live.
     pub(crate) fn accepts(&self, certificate: &DeviceCertificate) -> Result<(), Reason> {
         if *certificate.jid() != self.jid || *certificate.account_digest() != self.content.account {

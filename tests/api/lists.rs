@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use xmpp_e2e::Command;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use xmpp_e2e::{Command, Malformed};
 use xmpp_e2e_testkit::server::Pep;
+use xmpp_e2e_testkit::wire::bytes_in;
 
 use super::own_devices::{TABLET, id, live, with_tablet};
 use super::*;
@@ -378,4 +381,74 @@ fn c8_who_has_lost_all_devices_and_the_list_begins_a_newer_one() {
         let coverage = covered(&world, BOB, token);
         assert_eq!(coverage.devices, all);
     }
+}
+
+#[test]
+fn c8_a_list_that_only_contacts_have_seen_comes_to_the_devices_by_them() {
+    let (node, laptop) = ("urn:xmpp:e2e:0:devices", 2);
+    // The contact may ask because the device shows itself, or because it writes.
+    for writes in [false, true] {
+        let mut world = talking(89);
+        world.disconnect(ALICE);
+        let before = world.server.items(ALICE_JID, node).to_vec();
+        world.server.set_items(ALICE_JID, node, Vec::new());
+        world.add("alice@example.com/laptop");
+        world.advance(Duration::from_hours(3));
+        world.connect(laptop);
+        world.run();
+        let token = world.say(BOB, ALICE_JID, "x");
+        world.run();
+        assert_eq!(covered(&world, BOB, token).devices, [id(&world, laptop)]);
+        // It is lost, and so is what it has published.
+        world.disconnect(laptop);
+        world.server.set_items(ALICE_JID, node, before);
+        world.connect(ALICE);
+        if writes {
+            world.say(ALICE, BOB_JID, "it is me");
+        }
+        world.run();
+        // What was found is not looked at again at once.
+        world.advance(Duration::from_mins(11));
+        let mut all = [ALICE, laptop].map(|device| id(&world, device));
+        all.sort_unstable();
+        assert_eq!(live(&world, ALICE), all);
+        let token = world.say(BOB, ALICE_JID, "y");
+        world.run();
+        assert_eq!(covered(&world, BOB, token).devices, all, "{writes}");
+        assert_eq!(bodies(&world, ALICE).last(), Some(&"y"));
+        assert_eq!(bodies(&world, BOB).contains(&"it is me"), writes);
+    }
+}
+
+#[test]
+fn c8_a_list_shown_by_a_contact_that_is_older_or_forged_changes_nothing() {
+    let node = "urn:xmpp:e2e:0:devices";
+    let mut world = talking(88);
+    let old = bytes_in(&world.server.items(ALICE_JID, node)[0].1, "devices", 0);
+    world.add("alice@example.com/tablet");
+    world.connect(2);
+    world.run();
+    let both = live(&world, ALICE);
+    let now = world.server.items(ALICE_JID, node).to_vec();
+    let newest = bytes_in(&now[0].1, "devices", 0);
+    let mut other = newest.clone();
+    if let Some(last) = other.last_mut() {
+        *last ^= 1;
+    }
+    world.devices[ALICE].record.events.clear();
+    world.server.log.clear();
+    for (number, bytes) in [old, newest, other, vec![0; 9]].iter().enumerate() {
+        let list = STANDARD.encode(bytes);
+        let keys = format!("<keys xmlns='urn:xmpp:e2e:0'><devices>{list}</devices></keys>");
+        let to = "alice@example.com/phone";
+        let iq = format!("<iq type='get' id='k{number}' to='{to}' from='bob@example.org/desk'>{keys}</iq>");
+        assert!(world.server.inject(to, iq));
+        world.run();
+        assert_eq!(live(&world, ALICE), both);
+        assert_eq!(world.server.items(ALICE_JID, node), now);
+        assert_eq!(sent(&world, ALICE, &format!("id='k{number}'")).len(), 1, "it is answered all the same");
+    }
+    assert!(sent(&world, ALICE, "<publish").is_empty());
+    let refused = [Reason::Unauthentic, Malformed::Encoding.into()];
+    assert_eq!(rejected(&world, ALICE), refused);
 }

@@ -159,6 +159,11 @@
 //! request of others, or to a device without a record, is left to the client, which answers as to any request it does
 //! not know.
 //!
+//! If the list of the account that the asking device knows does not let the device live that it asks, the request has it
+//! as `devices`: contacts may be the only ones that know of a list whose devices are lost and which the server does not
+//! show. The device that is asked takes it as one that its server shows, if it is under its own account key and newer, or
+//! another of the version; else it changes nothing. The answer is the same.
+//!
 //! # Order of a fetch
 //!
 //! One request is outstanding for each account, and for a few accounts at once; the others wait for their turn. What
@@ -174,7 +179,8 @@
 //! those of the request; for requests to the own account the `from` may be absent or the own bare JID, with or without
 //! resource. Ids have a random part.
 //!
-//! What a fetch found, or did not find, is believed for ten minutes before a message to be sent asks again.
+//! What a fetch found, or did not find, is believed for ten minutes before a message to be sent asks again, or a device
+//! that the list does not hold and that shows itself.
 //!
 //! Silence of a server, and an error of type `wait`, do not say that there is nothing. If a message waits for an account
 //! with no known device, or an advert is unverified, the fetch is made again: after 30 seconds, then each time after

@@ -66,7 +66,8 @@
 //! in any verified certificate of the account; therefore a fetch asks for records before it asks for the list.
 //!
 //! A certificate is *accepted* by a list of the same account and account key if the list is no tombstone, holds the
-//! device as live, and the serial is at least `lowest_serial`. A device that is not in the list is treated as retired.
+//! device as live, and the serial is at least `lowest_serial`. Nothing is sent to a device that is not in the list, and no
+//! handshake of it is accepted.
 //!
 //! A list may follow another only if its version is higher, or its bytes are the same, and if it takes nothing back:
 //!
@@ -74,8 +75,8 @@
 //! * the lowest serial of a device that is still live must not fall,
 //! * a tombstone must stay one.
 //!
-//! Otherwise it is a rollback, or an equivocation for the same version with other bytes. Entries of retired devices may
-//! be left out of a later list.
+//! Otherwise it is a rollback, or an equivocation for the same version with other bytes. Entries of retired devices
+//! are left out of a later list only if it is full.
 //!
 //! The first version of an account's list is the time in seconds, 2<sup>32</sup> − 65,537 at most: there may have been a
 //! list of which contacts know, whose devices are all lost and which the server does not show. A device that takes a
@@ -83,9 +84,10 @@
 //!
 //! Two devices may make a version at once. One of the account that sees both takes the one that the server has, and makes
 //! the next version, which says of every device what either says, and that it is retired if one says so. A contact takes
-//! the other of a version if it takes nothing back, and raises an event: the device that knew of both may be lost. Whoever
-//! has a session with a device that one of them names and the other does not keeps it to read in until the next version;
-//! devices of the account until that device is in a list again or is retired.
+//! the other of a version if it takes nothing back, and raises an event: the device that knew of both may be lost.
+//!
+//! So a list that is not full, and does not name a device that one before let live, does not retire it: it was made where
+//! that was not shown. Nothing is sent to the device, and sessions with it stay to be read in, until a list names it.
 //!
 //! A tombstone says that the account has left the protocol. When a list is taken that does not let a device live which
 //! it names, all sessions with that device are closed: deleted, with what is stored for them. A device that its own list
