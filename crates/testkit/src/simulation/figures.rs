@@ -89,6 +89,8 @@ figures! {
     in_clear,
     /// Handshakes opened.
     handshakes,
+    /// Of these, those within an hour of another between the same two devices, either way.
+    handshakes_again,
     /// Of these, those that needed an excuse: see `Violation`.
     handshakes_excused,
     /// Refused stanzas.

@@ -167,6 +167,7 @@ impl History {
         }
         figures.messages = self.observer.said.len() as u64;
         figures.handshakes = self.observer.handshakes.count;
+        figures.handshakes_again = self.observer.handshakes.again;
         figures.handshakes_excused = self.observer.handshakes.excused;
         figures.most_inputs = figures.inputs;
         figures.hours = (self.world.now.as_millis() - World::new(0).now.as_millis()) / 3_600_000;

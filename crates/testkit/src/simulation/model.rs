@@ -109,6 +109,8 @@ pub(super) struct Handshakes {
     pub(super) excused: u64,
     /// How many there were.
     pub(super) count: u64,
+    /// How many came within an hour of another between the two devices, either way.
+    pub(super) again: u64,
 }
 
 /// So much of a flight tells it from others: suite and numbers, and the ephemeral key.
@@ -120,12 +122,17 @@ impl Handshakes {
     pub(super) fn flight(&mut self, pair: Pair, flight: &[u8], trouble: bool, now: Timestamp) -> bool {
         let head = flight.get(..HEAD).unwrap_or(flight).to_vec();
         let (_, from, to) = pair;
+        let hour = |at: &Timestamp| now.as_millis().saturating_sub(at.as_millis()) < 3_600_000;
+        let between = |other: &Pair| [(from, to), (to, from)].contains(&(other.1, other.2));
+        let mut before =
+            self.opened.iter().filter(|(other, _)| between(other)).flat_map(|(_, opened)| opened);
+        let again = before.any(|(at, ..)| hour(at));
         let opened = self.opened.entry(pair).or_default();
         if opened.iter().any(|(.., known)| *known == head) {
             return true;
         }
         self.count += 1;
-        let hour = |at: &Timestamp| now.as_millis().saturating_sub(at.as_millis()) < 3_600_000;
+        self.again += u64::from(again);
         let recent = opened.iter().filter(|(at, known, _)| *known == trouble && hour(at)).count();
         let soon = recent > usize::from(trouble);
         opened.push((now, trouble, head));
@@ -167,6 +174,6 @@ mod tests {
         handshakes.excuse(2);
         assert!(handshakes.flight((0, 1, 2), b"d", false, at(62)));
         assert!(!handshakes.flight((0, 1, 2), b"e", false, at(63)));
-        assert_eq!((handshakes.count, handshakes.excused), (7, 2));
+        assert_eq!((handshakes.count, handshakes.excused, handshakes.again), (7, 2, 5));
     }
 }
