@@ -417,7 +417,8 @@ impl Draft<'_> {
         let live = self.contact(jid)?.map_or_else(Vec::new, |contact| contact.live.clone());
         for device in self.devices_of(jid) {
             let listed = self.device(jid, device)?.is_some_and(|known| known.listed);
-            if !live.contains(&device) && !(listed && list.leaves_out(device)) {
+            let stays = live.contains(&device) || listed && list.leaves_out(device);
+            if !stays {
                 self.close_sessions(jid, device)?;
             }
         }
