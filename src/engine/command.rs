@@ -242,7 +242,7 @@ impl Draft<'_> {
         self.own_mut()?.leaving = true;
         if visible && !self.own()?.record.as_slice().is_empty() {
             // Contacts without a session learn of it from the presence. The tombstone comes after.
-            let version = self.list_of(&jid)?.map_or(0, |list| list.version()).saturating_add(1);
+            let version = self.next_version(self.list_of(&jid)?.as_ref());
             return self.ask_for_advert(&jid, version, AdvertTbs::retiring);
         }
         self.ask_for_tombstone()
@@ -257,7 +257,7 @@ impl Draft<'_> {
         for entry in &mut entries {
             entry.state = DeviceState::Retired;
         }
-        let version = list.as_ref().map_or(0, DeviceList::version).saturating_add(1);
+        let version = self.next_version(list.as_ref());
         let tbs = ListTbs::new(&jid, certificate.account(), version, entries, true).encode();
         self.ask(Purpose::Tombstone, None, operation(Operation::sign_device_list(tbs))?)?;
         Ok(())

@@ -89,11 +89,16 @@ impl Draft<'_> {
             return Ok(());
         }
         self.own_mut()?.list_full = false;
-        // There may have been a list, of which contacts know and nobody tells: the time is past its version.
-        let first = self.now.as_secs().min(MAX_FIRST_VERSION);
-        let version = list.as_ref().map_or(first, |list| list.version().saturating_add(1));
+        let version = self.next_version(list.as_ref());
         let tbs = ListTbs::new(account, certificate.account(), version, entries, false).encode();
         self.ask_once(Purpose::List, || operation(Operation::sign_device_list(tbs)))
+    }
+
+    /// The version of the list after this one.
+    pub(super) fn next_version(&self, list: Option<&DeviceList>) -> u32 {
+        // There may have been a list, of which contacts know and nobody tells: the time is past its version.
+        let first = self.now.as_secs().min(MAX_FIRST_VERSION);
+        list.map_or(first, |list| list.version().saturating_add(1))
     }
 
     /// The agent has signed a list. Whether it was of any use.

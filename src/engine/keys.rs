@@ -115,7 +115,8 @@ impl Draft<'_> {
             let said = |known: &Device| !known.retired || list.retires(device);
             let Some(known) = self.device(jid, device)?.filter(|known| said(known)) else { continue };
             // One that no list has held may be in one that is about to come.
-            if !list.is_live(device) && (known.listed || self.sessions_of(jid, device).is_empty()) {
+            let left_out = known.listed && list.leaves_out(device);
+            if !list.is_live(device) && (left_out || self.sessions_of(jid, device).is_empty()) {
                 return Ok(Some(device));
             }
         }
@@ -373,6 +374,13 @@ impl Draft<'_> {
         contact.live.clone_from(&live);
         for device in self.devices_of(jid) {
             self.judge(jid, device, Some(list))?;
+            if !live.contains(&device)
+                && !list.leaves_out(device)
+                && let Some(known) = self.state.devices.get_mut(&(jid.clone(), device))?
+            {
+                // It stays gone whatever later lists do not say of it.
+                known.listed = false;
+            }
             // One that the list does not know yet may be newer than the list.
             if list.holds(device) && !live.contains(&device) {
                 self.close_sessions(jid, device)?;
@@ -390,7 +398,16 @@ impl Draft<'_> {
     fn tell_devices(&mut self, jid: &BareJid, live: &[u32], list: &DeviceList) -> Done {
         let own = self.own()?;
         let (me, mine) = (own.device, own.jid == *jid);
-        let before = self.contact(jid)?.map_or_else(Vec::new, |contact| contact.live.clone());
+        let mut before = self.contact(jid)?.map_or_else(Vec::new, |contact| contact.live.clone());
+        if let Some(last) = self.list_of(jid)? {
+            for device in self.devices_of(jid) {
+                // It was left out, and never told as gone.
+                let listed = self.device(jid, device)?.is_some_and(|known| known.listed);
+                if listed && last.leaves_out(device) {
+                    before.push(device);
+                }
+            }
+        }
         // That the whole account leaves is another event, and so is one's own end.
         let told = |device: &u32| !list.is_tombstone() && (!mine || *device != me);
         let retired = |device: &u32| !live.contains(device) && !list.leaves_out(*device);
@@ -411,7 +428,7 @@ impl Draft<'_> {
 
     /// A device that its account's list does not hold once the newest has been fetched is none: its
     /// claim to stand in a newer one was false. What one that a list before has held writes in its session can be read
-    /// until a list says of it.
+    /// until a list says of it, or is full.
     pub(super) fn close_unlisted(&mut self, jid: &BareJid) -> Done {
         let Some(list) = self.list_of(jid)? else { return Ok(()) };
         let live = self.contact(jid)?.map_or_else(Vec::new, |contact| contact.live.clone());
@@ -492,8 +509,13 @@ mod tests {
         DeviceList::verify(&bytes, &of.jid, &of.account(), &Suites::default()).unwrap()
     }
 
-    /// The events of these lists of an account, taken one after the other by a device of Alice with the id 7.
     fn events(of: &Fixture, lists: &[DeviceList]) -> Vec<Event> {
+        taken(of, lists).0
+    }
+
+    /// The events of these lists of an account, taken one after the other by a device of Alice with the id 7, and whether
+    /// the account's own device counts as listed in the end.
+    fn taken(of: &Fixture, lists: &[DeviceList]) -> (Vec<Event>, bool) {
         let rng = &mut rng(1);
         let agent = LocalAgent::generate(&Suites::default(), rng);
         let mut engine = Engine::new(Config::new("alice@example.com", agent.identity()).unwrap());
@@ -502,14 +524,16 @@ mod tests {
         let mut effects = Vec::new();
         let mut draft = Draft::begin(&engine.config, &mut engine.state, env, &mut effects).unwrap();
         draft.own_mut().unwrap().device = 7;
+        draft.introduce(&of.jid, &of.certificate()).unwrap();
         for list in lists {
             draft.store_list(&of.jid, list).unwrap();
         }
+        let listed = draft.device(&of.jid, of.id).unwrap().unwrap().listed;
         let events = effects.into_iter().map(|effect| {
             let Effect::Notify(event) = effect else { panic!("{effect:?}") };
             event
         });
-        events.collect()
+        (events.collect(), listed)
     }
 
     #[test]
@@ -532,6 +556,18 @@ mod tests {
         assert_eq!(events(&bob, &[first.clone(), beside]), []);
         let retired = Event::DeviceRetired { peer: bob.jid.clone(), device: 7 };
         assert_eq!(events(&bob, &[first, full]), [retired]);
+    }
+
+    #[test]
+    fn c8_a_device_that_was_retired_or_had_no_room_is_not_one_that_a_later_list_leaves_out() {
+        let bob = Fixture::new("bob@example.com", 2);
+        let first = list(&bob, 1, &[(bob.id, Live)], false);
+        let without = list(&bob, 9, &[(3, Live)], false);
+        assert!(taken(&bob, &[first.clone(), without.clone()]).1);
+        let full: Vec<_> = (100..132).map(|device| (device, Live)).collect();
+        for gone in [list(&bob, 2, &[(bob.id, Retired)], false), list(&bob, 2, &full, false)] {
+            assert!(!taken(&bob, &[first.clone(), gone, without.clone()]).1);
+        }
     }
 
     #[test]

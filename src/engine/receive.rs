@@ -15,8 +15,8 @@ use crate::secret::Secret;
 use crate::session::{Context as Bound, OpenError, Opened, SKIPPED_LIFE, Session, StanzaKind};
 use crate::stanza::envelope::{Envelope, Part};
 use crate::stanza::{
-    Body, CLIENT_NS, Element, IQ, MAX_STANZA, MESSAGE, PRESENCE, Uncovered, attached, parse, uncover, wrap,
-    write_stanza,
+    Body, CLIENT_NS, Control, Element, IQ, MAX_STANZA, MESSAGE, PRESENCE, Resend, Uncovered, attached, parse,
+    uncover, wrap, write_stanza,
 };
 use crate::step::{Consent, Effect, Event, Via};
 use crate::store::table::Missing;
@@ -256,8 +256,9 @@ impl Draft<'_> {
         let (account, me) = (own.jid.clone(), own.device);
         let mine = incoming.sender == account;
         if mine && envelope.sender() == me {
-            // Only servers' copies bring back what this device sent, and what it sent to its own account.
-            if incoming.via == Via::Stream && incoming.addressed != account {
+            // Servers' copies bring back what this device sent, and so does a message to its own account.
+            let note = incoming.kind == StanzaKind::Message && incoming.addressed == account;
+            if incoming.via == Via::Stream && !note {
                 return Ok(Err(Misbehaviour::WrongSubject.into()));
             }
             self.notify(Event::Duplicate { peer: account, device: me });
@@ -453,6 +454,9 @@ impl Draft<'_> {
         }
         // What answers, or asks, seals in the session as it is now: no key of a message is used twice.
         self.state.sessions.put(key.clone(), session.clone());
+        if !matches!(content.body, Body::Control(Control::Resend(Resend::Message(_)))) {
+            self.ask_once_more(key)?;
+        }
         self.trouble_read(key, (said && !again).then_some(time))?;
         if again {
             // It was sent again, and that came first.

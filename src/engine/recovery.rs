@@ -376,22 +376,27 @@ impl Draft<'_> {
         Ok(())
     }
 
+    /// A message is read in a session, and none that comes again. So late after a question in it, it may be the handshake
+    /// alone that came, for that is repeated and the question is not: it is asked once more.
+    pub(super) fn ask_once_more(&mut self, key: &SessionKey) -> Done {
+        let late = |trouble: &Trouble| {
+            let age = self.now.since(Timestamp::from_millis(trouble.asked_at));
+            trouble.open && trouble.asked_in == Some(key.2) && age >= INTERVAL
+        };
+        let late = self.state.troubles.get(&(key.0.clone(), key.1))?.is_some_and(late);
+        // Only the live session seals.
+        let live = self.device(&key.0, key.1)?.and_then(|known| known.live) == Some(key.2);
+        if late && live && self.may_ask_again(&key.0, key.1)? { self.ask_in(key) } else { Ok(()) }
+    }
+
     /// Takes note of a message that was read: if in the session that was asked in, the other side has that.
     pub(super) fn trouble_read(&mut self, key: &SessionKey, time: Option<Timestamp>) -> Done {
         let place = (key.0.clone(), key.1);
-        let answers = |trouble: &Trouble| trouble.open && trouble.asked_in == Some(key.2);
-        let asked = self.state.troubles.get(&place)?.filter(|trouble| answers(trouble));
-        if let Some(asked) = asked.map(|trouble| Timestamp::from_millis(trouble.asked_at)) {
-            if self.now.since(asked) >= INTERVAL && self.may_ask_again(&key.0, key.1)? {
-                // So late it may be the handshake alone that came: that is repeated, and the question is not.
-                self.ask_in(key)?;
-            }
-            if let Some(trouble) = self.state.troubles.get_mut(&place)? {
-                trouble.close();
-                trouble.failures = 0;
-            }
-        }
         let Some(trouble) = self.state.troubles.get_mut(&place)? else { return Ok(()) };
+        if trouble.open && trouble.asked_in == Some(key.2) {
+            trouble.close();
+            trouble.failures = 0;
+        }
         let told = trouble.is_of_reading();
         if let Some(time) = time.filter(|time| told && time.as_millis() > trouble.since)
             && let Some(lowest) = note_time(&mut trouble.read, time.as_millis())

@@ -3,7 +3,7 @@
 
 use crate::engine::draft::{Done, Draft};
 use crate::engine::iq::{answers_inquiry, is_answer};
-use crate::engine::records::{Contact, Resource};
+use crate::engine::records::Resource;
 use crate::engine::statement::is_publication;
 use crate::error::{Error, Malformed, Misuse};
 use crate::jid::{Address, BareJid};
@@ -105,7 +105,7 @@ impl Draft<'_> {
         };
         // Of one's own account each resource that has shown a device.
         let own = to.resource.is_some() && self.own()?.jid == to.bare;
-        let encrypts = own || self.contact(&to.bare)?.is_some_and(Contact::never_clear);
+        let encrypts = own || self.state.never_clear(&to.bare)?;
         Ok(match level {
             Some(level) if there => Ok(Some(level)),
             Some(_) => Err(SendError::NoKeys),

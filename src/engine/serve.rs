@@ -53,12 +53,16 @@ impl Draft<'_> {
         Ok(true)
     }
 
-    /// Takes the list of the own account that somebody else knows, if it is newer, or another of the version. The server
-    /// may have it no more, and the devices that knew it may be lost.
+    /// Takes the list of the own account that somebody else knows, if it is newer, or once another of the version if the next
+    /// can be made here. The server may have it no more, and the devices that knew it may be lost.
     fn take_list_shown(&mut self, own: &BareJid, bytes: &[u8]) -> Result<Result<(), Reason>, Error> {
         let Ok(shown) = DeviceList::from_store(bytes) else { return Ok(Err(Malformed::Encoding.into())) };
         let known = self.list_of(own)?;
-        let old = |known: &DeviceList| shown.version() < known.version() || shown.bytes() == known.bytes();
+        let makes = self.config.identity.has_account_key() && !self.own()?.list_forked;
+        let old = |known: &DeviceList| {
+            shown.version() < known.version().saturating_add(u32::from(!makes))
+                || shown.bytes() == known.bytes()
+        };
         if known.as_ref().is_some_and(old) { Ok(Ok(())) } else { self.take_list(own, bytes) }
     }
 

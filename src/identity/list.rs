@@ -17,8 +17,8 @@ use crate::wire::{self, Bytes, Undecodable};
 /// What the account key signs device lists as.
 pub(crate) const LIST_LABEL: &str = "device list";
 
-/// The most devices in a list: few people have ten. Retired ones may be left out, since what is not
-/// listed is refused as well.
+/// The most devices in a list: few people have ten. Retired ones are left out only of a full list:
+/// what that does not hold is retired.
 pub(crate) const MAX_DEVICES: usize = 32;
 
 /// The longest list: 32 devices, the longest JID, and room for extensions.

@@ -51,7 +51,7 @@ pub enum Event {
         /// The device.
         device: u32,
     },
-    /// The same stanza again, or one too old to be told from it. Not an error.
+    /// The same stanza again, or one too old to be told from it, or one that this device has sent. Not an error.
     Duplicate {
         /// The account.
         peer: BareJid,

@@ -180,7 +180,7 @@ fn c8_a_list_of_a_device_that_was_lost_does_not_stand_in_the_way_of_another() {
     assert_eq!(count(&world, BOB, |event| matches!(event, Event::DeviceRetired { .. })), 0);
 }
 
-/// The laptop has made its list without the tablet; its own devices and Bob have seen both.
+/// The laptop has made its list without the tablet; only Bob has seen both.
 fn with_a_list_without_the_tablet(seed: u64) -> World {
     let mut world = talking(seed);
     let node = "urn:xmpp:e2e:0:devices";
@@ -230,7 +230,6 @@ fn c8_own_devices_keep_their_sessions_while_two_lists_come_to_one() {
     let handshakes = opened(&world, ALICE);
     assert!(!handshakes.contains(&tablet), "{tablet} {handshakes:?}");
     assert_eq!(bodies(&world, TABLET), ["x"]);
-    assert_eq!(bodies(&world, TABLET), ["x"]);
 }
 
 /// Whether or not a newer one does not hold it either: who retires a device says so.
@@ -249,9 +248,13 @@ fn c8_a_device_that_a_list_leaves_out_is_read_in_its_session_until_one_says_that
         let gone = |event: &Event| matches!(event, Event::DeviceRetired { device, .. } if *device == tablet);
         assert_eq!(count(&world, BOB, gone), 0);
         if retired {
+            // Bob never sees a list that names it as live again.
+            world.disconnect(BOB);
             world.connect(ALICE);
             world.run();
             world.command(ALICE, Command::RetireDevice { device: tablet });
+            world.run();
+            world.connect(BOB);
             world.run();
             world.advance(Duration::from_mins(61));
             assert_eq!(count(&world, BOB, gone), 1);

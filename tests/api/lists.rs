@@ -113,6 +113,7 @@ fn c8_a_list_of_a_device_that_was_shown_none_is_asked_of_that_device() {
         world.disconnect(device);
     }
     world.server.set_items(ALICE_JID, "urn:xmpp:e2e:0:devices", Vec::new());
+    world.advance(Duration::from_hours(24));
     world.add("alice@example.com/laptop");
     world.connect(laptop);
     world.run();

@@ -20,7 +20,7 @@
 //! distrusts nothing is sealed, and none of the messages of *Answers and own initiative* is sent; it counts there as one
 //! that may not see one's presence. What it sends is read all the same.
 //!
-//! A device that a newer list retires or leaves out, and in the list of the own account one that was not there before,
+//! A device that a newer list retires or has no room for, and in the list of the own account one that was not there before,
 //! raise an event.
 //!
 //! # Sticky

@@ -162,7 +162,7 @@
 //! If the list of the account that the asking device knows does not let the device live that it asks, the request has it
 //! as `devices`: contacts may be the only ones that know of a list whose devices are lost and which the server does not
 //! show. The device that is asked takes it as one that its server shows, if it is under its own account key and newer, or
-//! another of the version; else it changes nothing. The answer is the same.
+//! another of the version and the device makes lists; else it changes nothing. The answer is the same.
 //!
 //! # Order of a fetch
 //!

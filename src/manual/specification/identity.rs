@@ -66,8 +66,8 @@
 //! in any verified certificate of the account; therefore a fetch asks for records before it asks for the list.
 //!
 //! A certificate is *accepted* by a list of the same account and account key if the list is no tombstone, holds the
-//! device as live, and the serial is at least `lowest_serial`. Nothing is sent to a device that is not in the list, and no
-//! handshake of it is accepted.
+//! device as live, and the serial is at least `lowest_serial`. No message of the user is sealed for a device that is
+//! not in the list, and no handshake of it is accepted.
 //!
 //! A list may follow another only if its version is higher, or its bytes are the same, and if it takes nothing back:
 //!
@@ -87,7 +87,8 @@
 //! the other of a version if it takes nothing back, and raises an event: the device that knew of both may be lost.
 //!
 //! So a list that is not full, and does not name a device that one before let live, does not retire it: it was made where
-//! that was not shown. Nothing is sent to the device, and sessions with it stay to be read in, until a list names it.
+//! that was not shown. No message of the user is sealed for the device, and sessions with it stay to be read in,
+//! until a list names it or is full.
 //!
 //! A tombstone says that the account has left the protocol. When a list is taken that does not let a device live which
 //! it names, all sessions with that device are closed: deleted, with what is stored for them. A device that its own list

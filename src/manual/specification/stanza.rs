@@ -54,7 +54,8 @@
 //!
 //! A receiver takes the entry with its own device id and bit 31 set exactly if the sender is its own account.
 //! If there is none, or a direct message names another recipient, the message is *not for this device*. A
-//! message of one's own account that names one's own device as sender is refused.
+//! message of one's own account that names one's own device as sender is refused, unless it is in a copy or addressed to
+//! the own account: see *Copies*.
 //!
 //! Without a flight, the session is one of those with that device whose tag is the one sent; if several have
 //! it, each is tried. With a flight: if this `e` has been accepted for this record, the session it made; else a
