@@ -38,10 +38,7 @@ fn c8_lists_made_at_once_lose_no_retirement_and_no_device() {
     for device in [ALICE, 4] {
         assert_eq!(live(&world, device), expected, "{device}");
     }
-    let token = world.say(BOB, ALICE_JID, "x");
-    world.run();
-    let coverage = covered(&world, BOB, token);
-    assert_eq!(coverage.devices, expected);
+    assert_eq!(reached(&mut world), expected);
 }
 
 #[test]
@@ -97,10 +94,8 @@ fn c8_a_device_that_joins_while_the_server_shows_no_list_comes_into_that_of_the_
     world.run();
     // A new advert goes out within the hour.
     world.advance(Duration::from_hours(2));
-    let token = world.say(BOB, ALICE_JID, "x");
-    world.run();
-    let coverage = covered(&world, BOB, token);
-    assert!(coverage.devices.contains(&id(&world, laptop)), "{coverage:?}");
+    let reached = reached(&mut world);
+    assert!(reached.contains(&id(&world, laptop)), "{reached:?}");
 }
 
 /// The version of a list made where none was shown is the time, which is far from those of before.
@@ -271,9 +266,7 @@ fn retires_itself_beside_another_list(seed: u64, retire: impl FnOnce(&mut World,
     for device in [ALICE, laptop] {
         assert_eq!(live(&world, device), expected, "{device}");
     }
-    let token = world.say(BOB, ALICE_JID, "x");
-    world.run();
-    assert_eq!(covered(&world, BOB, token).devices, expected);
+    assert_eq!(reached(&mut world), expected);
     assert_eq!(count(&world, BOB, |event| matches!(event, Event::RolledBack { .. })), 0);
 }
 
@@ -362,10 +355,7 @@ fn c8_who_has_lost_all_devices_and_the_list_begins_a_newer_one() {
         world.now = world.now.after(Duration::from_hours(1));
         world.connect(laptop);
         world.run();
-        let token = world.say(BOB, ALICE_JID, "x");
-        world.run();
-        let coverage = covered(&world, BOB, token);
-        assert_eq!(coverage.devices, [id(&world, laptop)]);
+        assert_eq!(reached(&mut world), [id(&world, laptop)]);
         // If one was not lost, it says again what the other could not know.
         world.connect(ALICE);
         world.advance(Duration::from_hours(2));
@@ -377,10 +367,7 @@ fn c8_who_has_lost_all_devices_and_the_list_begins_a_newer_one() {
             let own = world.devices[device].engine().own_devices().unwrap();
             assert!(own.iter().all(|known| known.device != tablet || !known.live));
         }
-        let token = world.say(BOB, ALICE_JID, "x");
-        world.run();
-        let coverage = covered(&world, BOB, token);
-        assert_eq!(coverage.devices, all);
+        assert_eq!(reached(&mut world), all);
     }
 }
 
@@ -397,9 +384,7 @@ fn c8_a_list_that_only_contacts_have_seen_comes_to_the_devices_by_them() {
         world.advance(Duration::from_hours(3));
         world.connect(laptop);
         world.run();
-        let token = world.say(BOB, ALICE_JID, "x");
-        world.run();
-        assert_eq!(covered(&world, BOB, token).devices, [id(&world, laptop)]);
+        assert_eq!(reached(&mut world), [id(&world, laptop)]);
         // It is lost, and so is what it has published.
         world.disconnect(laptop);
         world.server.set_items(ALICE_JID, node, before);

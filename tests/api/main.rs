@@ -71,6 +71,13 @@ pub(crate) fn ends(world: &World, device: usize, token: Token) -> Vec<End> {
     world.devices[device].record.handed[&token].ends.clone()
 }
 
+/// The devices of Alice that a message of Bob goes to, in order of number.
+pub(crate) fn reached(world: &mut World) -> Vec<u32> {
+    let token = world.say(BOB, ALICE_JID, "x");
+    world.run();
+    covered(world, BOB, token).devices
+}
+
 /// Whom a stanza was sealed to that has been sent; the devices in order of number.
 pub(crate) fn covered(world: &World, device: usize, token: Token) -> Coverage {
     let found = ends(world, device, token);
@@ -90,6 +97,16 @@ pub(crate) fn count(world: &World, device: usize, which: impl Fn(&Event) -> bool
 
 pub(crate) fn rejected(world: &World, device: usize) -> Vec<Reason> {
     world.devices[device].record.rejected.iter().map(|(reason, _)| *reason).collect()
+}
+
+/// What was rejected at a device, and whether it will be asked for.
+pub(crate) fn refusals(world: &World, device: usize) -> Vec<(Reason, bool)> {
+    let events = world.devices[device].record.events.iter();
+    let refusals = events.filter_map(|event| match event {
+        Event::Rejected { reason, recoverable, .. } => Some((*reason, *recoverable)),
+        _ => None,
+    });
+    refusals.collect()
 }
 
 /// What a device has sent that contains `what`, in order.

@@ -39,15 +39,6 @@ fn resent(world: &World, device: usize) -> usize {
     counts.sum()
 }
 
-fn refusals(world: &World, device: usize) -> Vec<(Reason, bool)> {
-    let events = world.devices[device].record.events.iter();
-    let refusals = events.filter_map(|event| match event {
-        Event::Rejected { reason, recoverable, .. } => Some((*reason, *recoverable)),
-        _ => None,
-    });
-    refusals.collect()
-}
-
 fn distrust(world: &mut World, device: usize, jid: &'static str) {
     let key = world.devices[device].engine().contact(jid).unwrap().unwrap().account_key.unwrap();
     world.command(device, Command::SetTrust { jid, key, trust: Trust::Distrusted, means: Means::User });
@@ -552,13 +543,7 @@ fn c3_a_question_that_was_lost_is_asked_again_when_its_handshake_is_answered() {
         let protected = is_protected(&stanza) && stanza.contains("<message");
         match (protected, to.starts_with("bob@")) {
             (false, _) => vec![stanza],
-            (true, true) => {
-                let mut bytes = bytes_in(&stanza, "e", 0);
-                if let Some(last) = bytes.last_mut() {
-                    *last ^= 1;
-                }
-                vec![with_bytes(&stanza, "e", 0, &bytes)]
-            }
+            (true, true) => vec![damage(&stanza)],
             (true, false) => vec![],
         }
     }));
