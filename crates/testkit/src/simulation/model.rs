@@ -121,6 +121,9 @@ impl Handshakes {
     /// should not be.
     pub(super) fn flight(&mut self, pair: Pair, flight: &[u8], trouble: bool, now: Timestamp) -> bool {
         let head = flight.get(..HEAD).unwrap_or(flight).to_vec();
+        if self.opened.get(&pair).is_some_and(|opened| opened.iter().any(|(.., known)| *known == head)) {
+            return true;
+        }
         let (_, from, to) = pair;
         let hour = |at: &Timestamp| now.as_millis().saturating_sub(at.as_millis()) < 3_600_000;
         let between = |other: &Pair| [(from, to), (to, from)].contains(&(other.1, other.2));
@@ -128,9 +131,6 @@ impl Handshakes {
             self.opened.iter().filter(|(other, _)| between(other)).flat_map(|(_, opened)| opened);
         let again = before.any(|(at, ..)| hour(at));
         let opened = self.opened.entry(pair).or_default();
-        if opened.iter().any(|(.., known)| *known == head) {
-            return true;
-        }
         self.count += 1;
         self.again += u64::from(again);
         let recent = opened.iter().filter(|(at, known, _)| *known == trouble && hour(at)).count();
