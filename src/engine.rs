@@ -17,6 +17,7 @@ mod history;
 mod iq;
 mod keys;
 mod linking;
+mod lists;
 mod opening;
 mod outbox;
 mod own;

@@ -388,7 +388,7 @@ impl Draft<'_> {
             // That the key has changed does not say what became of the message.
             return Ok(if refused { Ok(()) } else { Err(Misbehaviour::WrongSubject.into()) });
         }
-        let live = self.device(jid, device)?.and_then(|known| known.live);
+        let live = self.live_id(jid, device)?;
         let answered = match live {
             Some(id) => {
                 self.state.sessions.get(&(jid.clone(), device, id))?.is_some_and(|s| s.flight().is_none())

@@ -153,7 +153,7 @@ impl Draft<'_> {
 
     fn heal(&mut self, jid: &BareJid) -> Done {
         for device in self.devices_of(jid) {
-            let Some(live) = self.device(jid, device)?.and_then(|known| known.live) else { continue };
+            let Some(live) = self.live_id(jid, device)? else { continue };
             if let Some(session) = self.state.sessions.get_mut(&(jid.clone(), device, live))? {
                 session.request_kem();
             }

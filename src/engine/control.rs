@@ -39,7 +39,7 @@ impl Draft<'_> {
 
     /// Sends an empty message in the live session: an answer, or a heartbeat.
     pub(super) fn send_empty(&mut self, jid: &BareJid, device: u32) -> Done {
-        let Some(id) = self.device(jid, device)?.and_then(|known| known.live) else { return Ok(()) };
+        let Some(id) = self.live_id(jid, device)? else { return Ok(()) };
         self.send_empty_in(&(jid.clone(), device, id))
     }
 
@@ -64,7 +64,7 @@ impl Draft<'_> {
                 return Ok(Some(key));
             }
             let (jid, device) = key;
-            let live = self.device(&jid, device)?.and_then(|known| known.live);
+            let live = self.live_id(&jid, device)?;
             if let Some(id) = live
                 && self.is_friend(&jid)?
             {

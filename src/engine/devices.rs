@@ -124,7 +124,7 @@ impl Draft<'_> {
         }
         for device in &retired {
             // Its session closes with the list, which tells it why.
-            if let Some(id) = self.device(&account, *device)?.and_then(|known| known.live) {
+            if let Some(id) = self.live_id(&account, *device)? {
                 let version = Control::ListVersion(list.version());
                 self.send_control(&(account.clone(), *device, id), version)?;
             }
@@ -440,7 +440,7 @@ impl Draft<'_> {
             return Ok(false);
         };
         let account = self.own()?.jid.clone();
-        if let Some(id) = self.device(&account, device)?.and_then(|known| known.live) {
+        if let Some(id) = self.live_id(&account, device)? {
             let renewed = LinkingMessage::Renewed(certificate.bytes().into());
             self.send_control(&(account, device, id), Control::Linking(renewed.encode().into()))?;
         }

@@ -216,6 +216,11 @@ impl<'a> Draft<'a> {
         self.state.devices.keys(range).into_iter().map(|(_, device)| device).collect()
     }
 
+    /// The id of the session to send in to a device.
+    pub(crate) fn live_id(&self, jid: &BareJid, device: u32) -> Result<Option<[u8; 16]>, Error> {
+        Ok(self.device(jid, device)?.and_then(|known| known.live))
+    }
+
     /// The keys of what could not be read of an account's devices.
     pub(crate) fn troubles_of(&self, jid: &BareJid) -> Vec<(BareJid, u32)> {
         self.state.troubles.keys((jid.clone(), 0)..=(jid.clone(), u32::MAX))

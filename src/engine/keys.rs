@@ -1,15 +1,13 @@
-//! What is believed of other accounts' keys: records, device lists, account keys.
+//! What is believed of other accounts' keys: records and account keys.
 
 use core::time::Duration;
 
 use crate::engine::draft::{Done, Draft};
-use crate::engine::records::{Contact, Device, LinkingStage};
+use crate::engine::records::{Contact, Device};
 use crate::engine::seen::Seen;
 use crate::env::Timestamp;
 use crate::error::{Error, Misbehaviour, Misuse, Reason};
-use crate::identity::{
-    AccountKey, DeviceCertificate, DeviceList, DeviceRecord, Digest, MAX_DEVICES, TOLERANCE,
-};
+use crate::identity::{AccountKey, DeviceCertificate, DeviceRecord, Digest, MAX_DEVICES};
 use crate::jid::BareJid;
 use crate::presence::AdvertIn;
 use crate::step::Event;
@@ -18,9 +16,6 @@ use crate::wire::Bytes;
 
 /// Two copies of a device that both run would else start anew without end, each because of the other.
 const CLONED_INTERVAL: Duration = Duration::from_hours(24);
-
-/// No account makes so many lists between two that a contact sees; only one made where none was shown is further.
-const MAX_VERSION_STEP: u32 = 1 << 16;
 
 impl Draft<'_> {
     /// Takes the record of a device, if it is good and not older than the one known.
@@ -292,170 +287,6 @@ impl Draft<'_> {
         Ok(None)
     }
 
-    /// Takes a device list, if it is good and not older than the one known.
-    pub(super) fn take_list(&mut self, jid: &BareJid, bytes: &[u8]) -> Result<Result<(), Reason>, Error> {
-        let mine = self.own()?.jid == *jid;
-        let Some(key) = self.account_key(jid)? else { return Ok(Ok(())) };
-        let list = match DeviceList::verify(bytes, jid, &key, &self.config.suites) {
-            Ok(list) => list,
-            Err(reason) => return Ok(Err(reason)),
-        };
-        let known = self.list_of(jid)?;
-        if let Some(known) = &known
-            && let Err(reason) = list.check_successor_of(known)
-        {
-            if mine {
-                self.own_mut()?.list_published = false;
-                if list.version() < known.version() || known.is_tombstone() {
-                    // What the server has is older than ours, which is published again.
-                    return Ok(Err(reason));
-                }
-                // Two devices of one's own made a version at once: what only ours says is added to the other's.
-                self.amend_after(known, &list)?;
-            } else if list.is_made_beside(known) {
-                // There may be nobody left who knows of both and makes a next: the device that made the other is lost.
-                self.notify(Event::RolledBack { peer: jid.clone() });
-            } else {
-                return Ok(Err(reason));
-            }
-        }
-        if let Some(known) = known.as_ref().filter(|known| mine && list.version() > known.version()) {
-            self.amend_newer(known, &list)?;
-        }
-        let same = known.is_some_and(|known| known.bytes() == list.bytes());
-        self.store_list(jid, &list)?;
-        let contact = self.contact_mut(jid)?;
-        let left = list.is_tombstone() && !contact.left;
-        if left {
-            contact.left = true;
-            contact.sticky = false;
-        }
-        if mine {
-            // While it is linked the list is that of whoever is shown.
-            let unlinked = self.is_unlinked()?;
-            let own = self.own_mut()?;
-            // Another own device may have handed it over.
-            own.list_published &= same;
-            // What lies there of another account key is of before, for this list is of the own one.
-            own.other_account = None;
-            if list.is_tombstone() && !own.left && !unlinked {
-                // Another device has taken the account out of the protocol.
-                self.retire()?;
-            }
-        } else if left {
-            self.notify(Event::Left { peer: jid.clone() });
-        }
-        Ok(Ok(()))
-    }
-
-    /// Takes over a verified list: sessions of devices that do not live by it close.
-    pub(super) fn store_list(&mut self, jid: &BareJid, list: &DeviceList) -> Done {
-        let entries = list.entries().iter().map(|entry| entry.device);
-        let mut live: Vec<u32> =
-            entries.filter(|device| list.is_live(*device) && !list.is_tombstone()).collect();
-        if self.own()?.jid == *jid {
-            let newer = self.contact(jid)?.is_some_and(|own| list.version() > own.list_version);
-            self.own_mut()?.list_forked &= !newer;
-            for device in live.clone() {
-                if self.device(jid, device)?.is_some_and(|known| known.retired) {
-                    live.retain(|live| *live != device);
-                }
-            }
-        }
-        self.tell_devices(jid, &live, list)?;
-        let contact = self.contact_mut(jid)?;
-        let newer = list.version() > contact.list_version;
-        contact.list = list.bytes().into();
-        contact.list_version = list.version();
-        let named = contact.list_named.max(list.version());
-        // A device that named more than there can be was wrong, and may be retired by this list; not by one known before.
-        let far = newer && named - list.version() > MAX_VERSION_STEP;
-        contact.list_named = if far { list.version() } else { named };
-        contact.live.clone_from(&live);
-        for device in self.devices_of(jid) {
-            self.judge(jid, device, Some(list))?;
-            if !live.contains(&device)
-                && !list.leaves_out(device)
-                && let Some(known) = self.state.devices.get_mut(&(jid.clone(), device))?
-            {
-                // It stays gone whatever later lists do not say of it.
-                known.listed = false;
-            }
-            // One that the list does not know yet may be newer than the list.
-            if list.holds(device) && !live.contains(&device) {
-                self.close_sessions(jid, device)?;
-            }
-        }
-        if self.own()?.jid == *jid {
-            // Of two lists that own devices made at once one does not know what the other adds.
-            self.end_histories(|device| list.holds(device) && !live.contains(&device))?;
-        }
-        Ok(())
-    }
-
-    /// Tells which devices a newer list takes away, and of the own account which it adds. What a first list of the own
-    /// account holds has been there before this device.
-    fn tell_devices(&mut self, jid: &BareJid, live: &[u32], list: &DeviceList) -> Done {
-        let own = self.own()?;
-        let (me, mine) = (own.device, own.jid == *jid);
-        let mut before = self.contact(jid)?.map_or_else(Vec::new, |contact| contact.live.clone());
-        if let Some(last) = self.list_of(jid)? {
-            for device in self.devices_of(jid) {
-                // It was left out, and never told as gone.
-                let listed = self.device(jid, device)?.is_some_and(|known| known.listed);
-                if listed && last.leaves_out(device) {
-                    before.push(device);
-                }
-            }
-        }
-        // That the whole account leaves is another event, and so is one's own end.
-        let told = |device: &u32| !list.is_tombstone() && (!mine || *device != me);
-        let retired = |device: &u32| !live.contains(device) && !list.leaves_out(*device);
-        for device in before.iter().copied().filter(|device| told(device) && retired(device)) {
-            self.notify(Event::DeviceRetired { peer: jid.clone(), device });
-        }
-        if mine && before.contains(&me) {
-            for device in live.iter().copied().filter(|device| *device != me && !before.contains(device)) {
-                // One that this device has linked is no news to its user.
-                if self.state.linkings.get(&device)?.is_some_and(|run| run.stage == LinkingStage::Listing) {
-                    continue;
-                }
-                self.notify(Event::NewDevice { peer: jid.clone(), device });
-            }
-        }
-        Ok(())
-    }
-
-    /// A device that its account's list does not hold once the newest has been fetched is none: its
-    /// claim to stand in a newer one was false. What one that a list before has held writes in its session can be read
-    /// until a list says of it, or is full.
-    pub(super) fn close_unlisted(&mut self, jid: &BareJid) -> Done {
-        let Some(list) = self.list_of(jid)? else { return Ok(()) };
-        let live = self.contact(jid)?.map_or_else(Vec::new, |contact| contact.live.clone());
-        for device in self.devices_of(jid) {
-            let listed = self.device(jid, device)?.is_some_and(|known| known.listed);
-            let stays = live.contains(&device) || listed && list.leaves_out(device);
-            if !stays {
-                self.close_sessions(jid, device)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Notes until when a device may be sent to, by its certificate and its account's list.
-    pub(super) fn judge(&mut self, jid: &BareJid, device: u32, list: Option<&DeviceList>) -> Done {
-        let Some(known) = self.state.devices.get_mut(&(jid.clone(), device))? else { return Ok(()) };
-        let certificate = DeviceCertificate::from_store(known.certificate.as_slice());
-        let certificate = certificate.map_err(|_| Misuse::Record)?;
-        let accepted = !known.retired && list.is_some_and(|list| list.accepts(&certificate).is_ok());
-        known.good_until = if accepted { certificate.not_after().after(TOLERANCE).as_secs() } else { 0 };
-        if !accepted {
-            return Ok(());
-        }
-        known.listed = true;
-        self.listed(jid, device)
-    }
-
     pub(super) fn close_sessions(&mut self, jid: &BareJid, device: u32) -> Done {
         for key in self.sessions_of(jid, device) {
             self.drop_session(&key)?;
@@ -481,126 +312,5 @@ impl Draft<'_> {
             }
         }
         Ok(None)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::agent::LocalAgent;
-    use crate::engine::{Config, Engine, Input};
-    use crate::env::Env;
-    use crate::identity::fixture::{Device as Fixture, now, rng};
-    use crate::identity::{DeviceEntry, DeviceState, LIST_LABEL, ListTbs};
-    use crate::step::Effect;
-    use crate::suite::Suites;
-
-    use DeviceState::{Live, Retired};
-
-    fn list(of: &Fixture, version: u32, entries: &[(u32, DeviceState)], tombstone: bool) -> DeviceList {
-        let entry = |(device, state): &(u32, DeviceState)| DeviceEntry {
-            device: *device,
-            lowest_serial: 1,
-            state: *state,
-        };
-        let entries = entries.iter().map(entry).collect();
-        let tbs = ListTbs::new(&of.jid, &of.account(), version, entries, tombstone);
-        let bytes = of.sign_as_account(LIST_LABEL, &tbs.encode());
-        DeviceList::verify(&bytes, &of.jid, &of.account(), &Suites::default()).unwrap()
-    }
-
-    fn events(of: &Fixture, lists: &[DeviceList]) -> Vec<Event> {
-        taken(of, lists).0
-    }
-
-    /// The events of these lists of an account, taken one after the other by a device of Alice with the id 7, and whether
-    /// the account's own device counts as listed in the end.
-    fn taken(of: &Fixture, lists: &[DeviceList]) -> (Vec<Event>, bool) {
-        let rng = &mut rng(1);
-        let agent = LocalAgent::generate(&Suites::default(), rng);
-        let mut engine = Engine::new(Config::new("alice@example.com", agent.identity()).unwrap());
-        let env = &mut Env { now: now(), rng };
-        engine.handle(env, Input::Tick).unwrap().persist(|_| Ok::<(), ()>(())).unwrap();
-        let mut effects = Vec::new();
-        let mut draft = Draft::begin(&engine.config, &mut engine.state, env, &mut effects).unwrap();
-        draft.own_mut().unwrap().device = 7;
-        draft.introduce(&of.jid, &of.certificate()).unwrap();
-        for list in lists {
-            draft.store_list(&of.jid, list).unwrap();
-        }
-        let listed = draft.device(&of.jid, of.id).unwrap().unwrap().listed;
-        let events = effects.into_iter().map(|effect| {
-            let Effect::Notify(event) = effect else { panic!("{effect:?}") };
-            event
-        });
-        (events.collect(), listed)
-    }
-
-    #[test]
-    fn c12_a_device_that_the_list_takes_away_is_told() {
-        let bob = Fixture::new("bob@example.com", 2);
-        let first = list(&bob, 1, &[(7, Live), (8, Live)], false);
-        let second = list(&bob, 2, &[(7, Live), (8, Retired), (9, Live)], false);
-        let third = list(&bob, 3, &[(7, Retired), (8, Retired), (9, Live)], false);
-        let gone = list(&bob, 4, &[(7, Retired), (8, Retired), (9, Retired)], true);
-        let retired = |device| Event::DeviceRetired { peer: bob.jid.clone(), device };
-        assert_eq!(events(&bob, &[first, second, third, gone]), [retired(8), retired(7)]);
-    }
-
-    #[test]
-    fn c12_a_device_that_a_list_leaves_out_is_told_as_retired_only_if_there_was_no_room_for_it() {
-        let bob = Fixture::new("bob@example.com", 2);
-        let first = list(&bob, 1, &[(7, Live), (8, Live)], false);
-        let full: Vec<_> = (8..8 + 32).map(|device| (device, Live)).collect();
-        let [beside, full] = [&full[..31], &full].map(|entries| list(&bob, 2, entries, false));
-        assert_eq!(events(&bob, &[first.clone(), beside]), []);
-        let retired = Event::DeviceRetired { peer: bob.jid.clone(), device: 7 };
-        assert_eq!(events(&bob, &[first, full]), [retired]);
-    }
-
-    #[test]
-    fn c8_a_device_that_was_retired_or_had_no_room_is_not_one_that_a_later_list_leaves_out() {
-        let bob = Fixture::new("bob@example.com", 2);
-        let first = list(&bob, 1, &[(bob.id, Live)], false);
-        let without = list(&bob, 9, &[(3, Live)], false);
-        assert!(taken(&bob, &[first.clone(), without.clone()]).1);
-        let full: Vec<_> = (100..132).map(|device| (device, Live)).collect();
-        for gone in [list(&bob, 2, &[(bob.id, Retired)], false), list(&bob, 2, &full, false)] {
-            assert!(!taken(&bob, &[first.clone(), gone, without.clone()]).1);
-        }
-    }
-
-    #[test]
-    fn c12_a_device_that_the_own_list_adds_or_takes_away_is_told() {
-        let alice = Fixture::new("alice@example.com", 2);
-        // There before this device; then this device; then the rest.
-        let lists = [
-            list(&alice, 1, &[(8, Live)], false),
-            list(&alice, 2, &[(8, Live), (7, Live)], false),
-            list(&alice, 3, &[(8, Live), (7, Live), (9, Live)], false),
-            list(&alice, 4, &[(8, Retired), (7, Live), (9, Live)], false),
-            list(&alice, 5, &[(8, Retired), (7, Retired), (9, Live)], false),
-        ];
-        let peer = alice.jid.clone();
-        let expected =
-            [Event::NewDevice { peer: peer.clone(), device: 9 }, Event::DeviceRetired { peer, device: 8 }];
-        assert_eq!(events(&alice, &lists), expected);
-    }
-
-    /// Two own devices made a list at once, and neither knows what the other says. The next one says all of it.
-    #[test]
-    fn c12_what_one_of_two_lists_made_at_once_does_not_know_is_not_retired() {
-        let alice = Fixture::new("alice@example.com", 2);
-        let lists = [
-            list(&alice, 1, &[(8, Live), (7, Live)], false),
-            list(&alice, 2, &[(8, Retired), (7, Live), (9, Live)], false),
-            list(&alice, 2, &[(8, Live), (7, Live), (10, Live)], false),
-            list(&alice, 3, &[(8, Retired), (7, Live), (9, Live), (10, Live)], false),
-        ];
-        let told = events(&alice, &lists);
-        let retired = |event: &&Event| matches!(event, Event::DeviceRetired { device, .. } if *device != 8);
-        assert_eq!(told.iter().filter(retired).count(), 0, "{told:?}");
-        let retired = Event::DeviceRetired { peer: alice.jid.clone(), device: 8 };
-        assert!(told.contains(&retired));
     }
 }

@@ -218,7 +218,7 @@ impl Draft<'_> {
         jid: &BareJid,
         device: u32,
     ) -> Result<Option<([u8; RESUMPTION_NAME_LEN], Secret)>, Error> {
-        let live = self.device(jid, device)?.and_then(|known| known.live);
+        let live = self.live_id(jid, device)?;
         let mut newest = None;
         for key in self.sessions_of(jid, device) {
             let Some(session) = self.state.sessions.get(&key)? else { continue };

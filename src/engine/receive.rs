@@ -469,7 +469,7 @@ impl Draft<'_> {
         let beat = session.heartbeat_due();
         self.seen_alive(&key.0, key.1)?;
         // Only the live session seals: an older one may be of a state that was restored.
-        let live = self.device(&key.0, key.1)?.and_then(|known| known.live) == Some(key.2);
+        let live = self.live_id(&key.0, key.1)? == Some(key.2);
         if beat && live && self.is_friend(&key.0)? {
             self.send_empty_in(key)?;
         }

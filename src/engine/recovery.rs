@@ -347,7 +347,7 @@ impl Draft<'_> {
             return Ok(false);
         }
         let asked_in = trouble.asked_in;
-        let live = self.device(jid, device)?.and_then(|known| known.live);
+        let live = self.live_id(jid, device)?;
         let Some(live) = live.filter(|live| asked_in != Some(*live)) else { return Ok(false) };
         self.ask_in(&(jid.clone(), device, live))?;
         Ok(true)
@@ -385,7 +385,7 @@ impl Draft<'_> {
         };
         let late = self.state.troubles.get(&(key.0.clone(), key.1))?.is_some_and(late);
         // Only the live session seals.
-        let live = self.device(&key.0, key.1)?.and_then(|known| known.live) == Some(key.2);
+        let live = self.live_id(&key.0, key.1)? == Some(key.2);
         if late && live && self.may_ask_again(&key.0, key.1)? { self.ask_in(key) } else { Ok(()) }
     }
 

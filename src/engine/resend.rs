@@ -149,7 +149,7 @@ impl Draft<'_> {
         if !self.device(jid, device)?.is_some_and(|known| known.is_good(self.now)) || !seals {
             return Ok(());
         }
-        let live = self.device(jid, device)?.and_then(|known| known.live);
+        let live = self.live_id(jid, device)?;
         if live != Some(key.2) && self.has_moved_on(key, live, said)? {
             return Ok(());
         }

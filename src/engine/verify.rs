@@ -126,7 +126,7 @@ impl Draft<'_> {
 
     /// The live session with a device.
     fn live_session(&self, jid: &BareJid, device: u32) -> Result<Option<SessionKey>, Error> {
-        let live = self.device(jid, device)?.and_then(|known| known.live);
+        let live = self.live_id(jid, device)?;
         let key = live.map(|live| (jid.clone(), device, live));
         Ok(key.filter(|key| self.state.sessions.contains(key)))
     }
