@@ -16,6 +16,7 @@ mod forwarded;
 mod history;
 mod iq;
 mod keys;
+mod left_out;
 mod linking;
 mod lists;
 mod opening;
@@ -330,7 +331,8 @@ pub enum Command<'a> {
     /// nothing; if it is the last one, [`Leave`](Self::Leave) tells contacts more. Without the account key it is
     /// [`Misuse::NoAccountKey`].
     RetireDevice {
-        /// The device, as [`Engine::own_devices`] has it.
+        /// The device, as [`Engine::own_devices`] has it, or has had it: contacts may know of one that the list does not
+        /// hold, if that was made where no other was shown.
         device: u32,
     },
     /// The user has scanned the code of a contact, or of another device of the own account: its key is verified. If it

@@ -77,6 +77,7 @@ impl Draft<'_> {
         contact.expected = None;
         contact.list = Bytes::new(Vec::new());
         contact.live = Vec::new();
+        contact.left_out = None;
         contact.list_version = 0;
         contact.list_named = 0;
         contact.left = false;
@@ -376,7 +377,8 @@ impl Draft<'_> {
     pub(super) fn forget_retired(&mut self) -> Done {
         let mut contacts = Vec::new();
         for jid in self.state.contacts.all_keys() {
-            let known = self.contact(&jid)?.filter(|contact| contact.never_clear());
+            let never_clear = self.state.never_clear(&jid)?;
+            let known = self.contact(&jid)?.filter(|_| never_clear);
             contacts.extend(known.map(|known| {
                 let contact = Contact {
                     friend: known.friend,

@@ -14,7 +14,7 @@ use crate::env::Timestamp;
 use crate::error::{Error, Malformed, Misbehaviour, Misuse, Reason};
 use crate::identity::{
     AccountKey, CertificateTbs, DeviceCertificate, DeviceEntry, DeviceList, DeviceRecord, DeviceState,
-    Digest, ListTbs, MAX_DEVICES,
+    Digest, ListTbs, MAX_DEVICES, check_device,
 };
 use crate::jid::BareJid;
 use crate::linking::{DeviceKeys, LinkingMessage};
@@ -228,10 +228,12 @@ impl Draft<'_> {
     pub(super) fn retire_device(&mut self, device: u32) -> Done {
         let own = self.own()?;
         let (account, me) = (own.jid.clone(), own.device);
-        let Some(list) = self.list_of(&account)? else { return Err(Misuse::Device.into()) };
-        let Some(entry) = list.entries().iter().find(|entry| entry.device == device).copied() else {
+        let Some(list) = self.list_of(&account)?.filter(|_| check_device(device).is_ok()) else {
             return Err(Misuse::Device.into());
         };
+        let entry = list.entries().iter().find(|entry| entry.device == device).copied();
+        // One that was lost before this list was made, where none was shown: contacts may still read it.
+        let entry = entry.unwrap_or(DeviceEntry { device, lowest_serial: 1, state: DeviceState::Live });
         if entry.state == DeviceState::Retired || self.own()?.left {
             return Ok(());
         }

@@ -248,3 +248,31 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 }
+
+/// For unit tests.
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+    use crate::agent::LocalAgent;
+    use crate::engine::Engine;
+    use crate::identity::fixture::rng;
+    use crate::suite::Suites;
+
+    /// What is done in a step of a device of Alice with the id 7, and what it tells.
+    pub(crate) fn drafted<T>(now: Timestamp, act: impl FnOnce(&mut Draft<'_>) -> T) -> (T, Vec<Event>) {
+        let rng = &mut rng(1);
+        let agent = LocalAgent::generate(&Suites::default(), rng);
+        let mut engine = Engine::new(Config::new("alice@example.com", agent.identity()).unwrap());
+        let env = &mut Env { now, rng };
+        engine.handle(env, Input::Tick).unwrap().persist(|_| Ok::<(), ()>(())).unwrap();
+        let mut effects = Vec::new();
+        let mut draft = Draft::begin(&engine.config, &mut engine.state, env, &mut effects).unwrap();
+        draft.own_mut().unwrap().device = 7;
+        let out = act(&mut draft);
+        let events = effects.into_iter().map(|effect| {
+            let Effect::Notify(event) = effect else { panic!("{effect:?}") };
+            event
+        });
+        (out, events.collect())
+    }
+}

@@ -96,6 +96,9 @@ impl Draft<'_> {
         }
         // Another stream may have better luck.
         for jid in self.state.contacts.due(Timestamp::MAX) {
+            if self.contact(&jid)?.is_none_or(|contact| contact.retry_at.is_none()) {
+                continue;
+            }
             let contact = self.contact_mut(&jid)?;
             contact.retry_at = None;
             contact.wanted = true;
@@ -153,17 +156,29 @@ impl Draft<'_> {
             let resources = contact.resources.iter().filter(here);
             // Each device whose advert nothing has vouched for; it is asked once, see `got_keys`.
             let resource = resources.clone().find(unverified);
-            let resource = resource.or_else(|| {
+            let show = match resource {
+                None if !asked => self.list_to_show(jid, resources.clone())?,
+                _ => None,
+            };
+            let list = self.list_of(jid)?;
+            let unlisted =
+                |resource: &&Resource| list.as_ref().is_some_and(|list| !list.holds(resource.device));
+            let resource = resource.or(show.as_ref().map(|(resource, _)| *resource)).or_else(|| {
                 // A list that the server has not: one of the devices has it, so another is asked each time.
                 let turn = usize::from(contact.withheld).checked_rem(resources.clone().count());
-                resources.clone().nth(turn?).filter(|_| unsolved && !asked)
+                // One that the list does not know may not know of the list.
+                let unlisted = resources.clone().find(unlisted).filter(|_| !withheld);
+                unlisted.or(resources.clone().nth(turn?)).filter(|_| unsolved && !asked)
             });
             match resource.map(|resource| (resource.name.clone(), resource.device)) {
                 Some((resource, device)) => {
+                    let before = show.map(|(_, before)| before);
                     self.mark_fetching(jid, KEYS)?;
+                    if before.is_some() {
+                        self.left_out_shown(jid)?;
+                    }
                     let to = format!("{}/{resource}", jid.as_str());
-                    // The device may not know of this list.
-                    let list = self.list_of(jid)?.filter(|list| !list.is_live(device));
+                    let list = before.or(list.filter(|list| !list.is_live(device)));
                     let ask = pep::ask_keys(list.as_ref().map_or(&[], DeviceList::bytes));
                     return self.request_of(&to, device, Query::Keys, "get", &ask);
                 }

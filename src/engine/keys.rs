@@ -106,16 +106,22 @@ impl Draft<'_> {
     /// A device of the account that is no more; not one of which the list has yet to say so.
     fn device_to_forget(&self, jid: &BareJid) -> Result<Option<u32>, Error> {
         let Some(list) = self.list_of(jid)? else { return Ok(None) };
+        let mut read = None;
         for device in self.devices_of(jid) {
             let said = |known: &Device| !known.retired || list.retires(device);
             let Some(known) = self.device(jid, device)?.filter(|known| said(known)) else { continue };
-            // One that no list has held may be in one that is about to come.
-            let left_out = known.listed && list.leaves_out(device);
-            if !list.is_live(device) && (left_out || self.sessions_of(jid, device).is_empty()) {
+            if list.is_live(device) {
+                continue;
+            }
+            if self.sessions_of(jid, device).is_empty() {
                 return Ok(Some(device));
             }
+            // One that no list has held may be in one that is about to come.
+            if known.listed && list.leaves_out(device) {
+                read = read.or(Some(device));
+            }
         }
-        Ok(None)
+        Ok(read)
     }
 
     /// Adds a device known by its certificate.
@@ -312,5 +318,49 @@ impl Draft<'_> {
             }
         }
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::engine::draft::testing::drafted;
+    use crate::identity::fixture::{Device, now};
+    use crate::identity::{DeviceEntry, DeviceList, DeviceState, LIST_LABEL, ListTbs};
+    use crate::session::testing::Handshake;
+    use crate::suite::{SUITE_HYBRID, Suites};
+
+    /// Bob's lists name the one of these devices, and then the other; with the first ones there is a session.
+    fn forgotten(ids: [u32; 3], sessions: usize) -> Option<u32> {
+        let bob = Device::new("bob@example.com", 2);
+        let list = |version, device| {
+            let entry = DeviceEntry { device, lowest_serial: 1, state: DeviceState::Live };
+            let tbs = ListTbs::new(&bob.jid, &bob.account(), version, vec![entry], false);
+            let bytes = bob.sign_as_account(LIST_LABEL, &tbs.encode());
+            DeviceList::verify(&bytes, &bob.jid, &bob.account(), &Suites::default()).unwrap()
+        };
+        let (forgotten, _) = drafted(now(), |draft| {
+            for device in ids {
+                let mut known = Device::new("bob@example.com", 2);
+                known.id = device;
+                draft.introduce(&bob.jid, &known.certificate()).unwrap();
+            }
+            for (device, version) in ids.into_iter().zip(1..) {
+                draft.store_list(&bob.jid, &list(version, device)).unwrap();
+            }
+            for device in ids.into_iter().take(sessions) {
+                let (session, _) = Handshake::new(&SUITE_HYBRID).run();
+                draft.state.sessions.put((bob.jid.clone(), device, session.id()), session);
+            }
+            draft.device_to_forget(&bob.jid).unwrap()
+        });
+        forgotten
+    }
+
+    #[test]
+    fn c8_a_device_that_is_left_out_is_forgotten_before_one_that_lives_and_after_one_without_session() {
+        assert_eq!(forgotten([3, 5, 9], 1), Some(5));
+        assert_eq!(forgotten([5, 3, 9], 1), Some(3));
+        assert_eq!(forgotten([3, 5, 9], 3), Some(3));
+        assert_eq!(forgotten([9, 9, 9], 1), None);
     }
 }

@@ -7,7 +7,8 @@ use crate::identity::{DeviceCertificate, DeviceList, TOLERANCE};
 use crate::jid::BareJid;
 use crate::step::Event;
 
-/// No account makes so many lists between two that a contact sees; only one made where none was shown is further.
+/// No account makes so many lists between two that a contact sees; only one made where none was shown is further, and
+/// that has the time as its version.
 const MAX_VERSION_STEP: u32 = 1 << 16;
 
 impl Draft<'_> {
@@ -82,13 +83,15 @@ impl Draft<'_> {
             }
         }
         self.tell_devices(jid, &live, list)?;
+        self.note_left_out(jid, list)?;
+        let latest = self.now.after(TOLERANCE).as_secs();
         let contact = self.contact_mut(jid)?;
         let newer = list.version() > contact.list_version;
         contact.list = list.bytes().into();
         contact.list_version = list.version();
         let named = contact.list_named.max(list.version());
         // A device that named more than there can be was wrong, and may be retired by this list; not by one known before.
-        let far = newer && named - list.version() > MAX_VERSION_STEP;
+        let far = newer && named > latest && named - list.version() > MAX_VERSION_STEP;
         contact.list_named = if far { list.version() } else { named };
         contact.live.clone_from(&live);
         for device in self.devices_of(jid) {
@@ -147,13 +150,14 @@ impl Draft<'_> {
 
     /// A device that its account's list does not hold once the newest has been fetched is none: its
     /// claim to stand in a newer one was false. What one that a list before has held writes in its session can be read
-    /// until a list says of it, or is full.
+    /// for a while, until a list says of it or is full.
     pub(super) fn close_unlisted(&mut self, jid: &BareJid) -> Done {
         let Some(list) = self.list_of(jid)? else { return Ok(()) };
-        let live = self.contact(jid)?.map_or_else(Vec::new, |contact| contact.live.clone());
+        let Some(contact) = self.contact(jid)? else { return Ok(()) };
+        let (live, read) = (contact.live.clone(), contact.left_out.is_some());
         for device in self.devices_of(jid) {
             let listed = self.device(jid, device)?.is_some_and(|known| known.listed);
-            let stays = live.contains(&device) || listed && list.leaves_out(device);
+            let stays = live.contains(&device) || read && listed && list.leaves_out(device);
             if !stays {
                 self.close_sessions(jid, device)?;
             }
@@ -179,12 +183,10 @@ impl Draft<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::LocalAgent;
-    use crate::engine::{Config, Engine, Input};
-    use crate::env::Env;
-    use crate::identity::fixture::{Device as Fixture, now, rng};
+    use crate::engine::draft::testing::drafted;
+    use crate::env::Timestamp;
+    use crate::identity::fixture::{Device as Fixture, now};
     use crate::identity::{DeviceEntry, DeviceState, LIST_LABEL, ListTbs};
-    use crate::step::Effect;
     use crate::suite::Suites;
 
     use DeviceState::{Live, Retired};
@@ -201,31 +203,51 @@ mod tests {
         DeviceList::verify(&bytes, &of.jid, &of.account(), &Suites::default()).unwrap()
     }
 
+    /// What is told of these lists of an account, taken one after the other.
     fn events(of: &Fixture, lists: &[DeviceList]) -> Vec<Event> {
-        taken(of, lists).0
+        taken(of, lists).1
     }
 
-    /// The events of these lists of an account, taken one after the other by a device of Alice with the id 7, and whether
-    /// the account's own device counts as listed in the end.
-    fn taken(of: &Fixture, lists: &[DeviceList]) -> (Vec<Event>, bool) {
-        let rng = &mut rng(1);
-        let agent = LocalAgent::generate(&Suites::default(), rng);
-        let mut engine = Engine::new(Config::new("alice@example.com", agent.identity()).unwrap());
-        let env = &mut Env { now: now(), rng };
-        engine.handle(env, Input::Tick).unwrap().persist(|_| Ok::<(), ()>(())).unwrap();
-        let mut effects = Vec::new();
-        let mut draft = Draft::begin(&engine.config, &mut engine.state, env, &mut effects).unwrap();
-        draft.own_mut().unwrap().device = 7;
-        draft.introduce(&of.jid, &of.certificate()).unwrap();
-        for list in lists {
-            draft.store_list(&of.jid, list).unwrap();
-        }
-        let listed = draft.device(&of.jid, of.id).unwrap().unwrap().listed;
-        let events = effects.into_iter().map(|effect| {
-            let Effect::Notify(event) = effect else { panic!("{effect:?}") };
-            event
+    /// The same, and whether the account's own device counts as listed in the end.
+    fn taken(of: &Fixture, lists: &[DeviceList]) -> (bool, Vec<Event>) {
+        drafted(now(), |draft| {
+            draft.introduce(&of.jid, &of.certificate()).unwrap();
+            for list in lists {
+                draft.store_list(&of.jid, list).unwrap();
+            }
+            draft.device(&of.jid, of.id).unwrap().unwrap().listed
+        })
+    }
+
+    /// Which version is still asked for once the second list has come, if after the first this one was named.
+    fn wanted(named: u32) -> u32 {
+        let bob = Fixture::new("bob@example.com", 2);
+        let lists = [1, 2].map(|version| list(&bob, version, &[(7, Live)], false));
+        let (wanted, _) = drafted(now(), |draft| {
+            draft.store_list(&bob.jid, &lists[0]).unwrap();
+            draft.contact_mut(&bob.jid).unwrap().list_named = named;
+            draft.store_list(&bob.jid, &lists[1]).unwrap();
+            draft.contact(&bob.jid).unwrap().unwrap().list_named
         });
-        (events.collect(), listed)
+        wanted
+    }
+
+    #[test]
+    fn c8_a_version_that_was_named_is_asked_for_unless_there_can_be_none() {
+        let time = now().as_secs();
+        assert_eq!([2, 3, 1 << 16, time].map(wanted), [2, 3, 1 << 16, time]);
+        assert_eq!([time + 100_000, u32::MAX].map(wanted), [2, 2]);
+    }
+
+    #[test]
+    fn the_first_version_is_the_time_and_leaves_room_for_more() {
+        let bob = Fixture::new("bob@example.com", 2);
+        let last = list(&bob, u32::MAX, &[], false);
+        let next = |at, list: Option<&DeviceList>| drafted(at, |draft| draft.next_version(list)).0;
+        assert_eq!(next(now(), None), now().as_secs());
+        assert_eq!(next(Timestamp::from_secs(u32::MAX), None), u32::MAX - (1 << 16));
+        assert_eq!(next(now(), Some(&list(&bob, 5, &[], false))), 6);
+        assert_eq!(next(now(), Some(&last)), u32::MAX);
     }
 
     #[test]
@@ -255,10 +277,10 @@ mod tests {
         let bob = Fixture::new("bob@example.com", 2);
         let first = list(&bob, 1, &[(bob.id, Live)], false);
         let without = list(&bob, 9, &[(3, Live)], false);
-        assert!(taken(&bob, &[first.clone(), without.clone()]).1);
+        assert!(taken(&bob, &[first.clone(), without.clone()]).0);
         let full: Vec<_> = (100..132).map(|device| (device, Live)).collect();
         for gone in [list(&bob, 2, &[(bob.id, Retired)], false), list(&bob, 2, &full, false)] {
-            assert!(!taken(&bob, &[first.clone(), gone, without.clone()]).1);
+            assert!(!taken(&bob, &[first.clone(), gone, without.clone()]).0);
         }
     }
 

@@ -312,6 +312,20 @@ pub(crate) struct OneTime {
 
 record!(OneTime, 5, u32, |key| key.given.then_some(key.forget_at));
 
+/// A device list of before, which names devices that the newest says nothing of: that was made where this one was not
+/// shown.
+#[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+pub(crate) struct LeftOut {
+    /// Exact bytes.
+    pub(crate) list: Bytes,
+    /// Until when what such a device writes in its session is read.
+    #[tls_codec(with = "crate::wire::time")]
+    pub(crate) until: Timestamp,
+    /// When a device that may not know of it was last shown it.
+    #[tls_codec(with = "crate::wire::time")]
+    pub(crate) shown: Timestamp,
+}
+
 /// Somebody else's account, or one's own as the other devices show it.
 #[derive(Clone, Default, TlsDeserializeBytes, TlsSerialize, TlsSize)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, stored as one record")]
@@ -343,6 +357,8 @@ pub(crate) struct Contact {
     pub(crate) list_version: u32,
     /// The devices that live by it.
     pub(crate) live: Vec<u32>,
+    /// What it does not know of.
+    pub(crate) left_out: Option<LeftOut>,
     /// The highest version that any verified statement named.
     pub(crate) list_named: u32,
     /// Whether an advert or a handshake of the account has been verified: nothing goes to it in clear
@@ -408,6 +424,12 @@ impl Contact {
         [self.other_key, self.former_key].contains(&Some(*key)) || self.verified_elsewhere(key).is_some()
     }
 
+    /// When the next fetch begins, or devices that are left out are read no more.
+    fn due(&self) -> Option<Timestamp> {
+        let until = self.left_out.as_ref().map(|left_out| left_out.until);
+        self.retry_at.map(Timestamp::from_millis).into_iter().chain(until).min()
+    }
+
     /// Whether its key is sealed to; `policy` is that for all.
     pub(crate) fn check_trust(&self, policy: TrustPolicy) -> Result<(), SendError> {
         match self.account_key {
@@ -418,8 +440,7 @@ impl Contact {
     }
 }
 
-record!(Contact, 6, BareJid, |contact| contact.retry_at.map(Timestamp::from_millis), |contact| (contact
-    .wanted
+record!(Contact, 6, BareJid, Contact::due, |contact| (contact.wanted
     && !contact.fetching
     && contact.retry_at.is_none())
 .then_some(contact.checked));

@@ -4,8 +4,8 @@ use crate::NS;
 use crate::engine::draft::{Done, Draft};
 use crate::engine::own::ONE_TIME_GRACE;
 use crate::engine::{Subscription, pep};
-use crate::error::{Error, Malformed, Misbehaviour, Misuse, Reason};
-use crate::identity::{DeviceList, MAX_LIST};
+use crate::error::{Error, Malformed, Misbehaviour, Misuse};
+use crate::identity::MAX_LIST;
 use crate::jid::{Address, BareJid};
 use crate::stanza::Element;
 use crate::wire::from_base64;
@@ -51,19 +51,6 @@ impl Draft<'_> {
         self.send(stanza, None)?;
         self.unsettled = true;
         Ok(true)
-    }
-
-    /// Takes the list of the own account that somebody else knows, if it is newer, or once another of the version if the next
-    /// can be made here. The server may have it no more, and the devices that knew it may be lost.
-    fn take_list_shown(&mut self, own: &BareJid, bytes: &[u8]) -> Result<Result<(), Reason>, Error> {
-        let Ok(shown) = DeviceList::from_store(bytes) else { return Ok(Err(Malformed::Encoding.into())) };
-        let known = self.list_of(own)?;
-        let makes = self.config.identity.has_account_key() && !self.own()?.list_forked;
-        let old = |known: &DeviceList| {
-            shown.version() < known.version().saturating_add(u32::from(!makes))
-                || shown.bytes() == known.bytes()
-        };
-        if known.as_ref().is_some_and(old) { Ok(Ok(())) } else { self.take_list(own, bytes) }
     }
 
     /// One one-time prekey of each algorithm, never to be given again.

@@ -8,9 +8,14 @@ impl Draft<'_> {
         for id in self.state.requests.due(self.now) {
             self.request_timed_out(&id)?;
         }
+        let until = self.catching_up_until()?;
         for jid in self.state.contacts.due(self.now) {
-            self.retry(&jid)?;
-            self.slot_freed = true;
+            self.left_out_due(&jid, until)?;
+            let retry_at = self.contact(&jid)?.and_then(|contact| contact.retry_at);
+            if retry_at.is_some_and(|at| at <= self.now.as_millis()) {
+                self.retry(&jid)?;
+                self.slot_freed = true;
+            }
         }
         for id in self.state.asks.due(self.now) {
             if let Some(ask) = self.state.asks.get(&id)?.cloned() {
@@ -25,7 +30,6 @@ impl Draft<'_> {
             self.trouble_due(&key)?;
         }
         self.expire_kept()?;
-        let until = self.catching_up_until()?;
         for sequence in self.state.prekeys.due(self.now) {
             match until {
                 // What is still in the archive may have been sealed to them.

@@ -42,7 +42,7 @@
 //! | first-flight grace not fixed | 32 days | a record is good for 30 |
 //! | one-time prekeys by access policy | to those who may see presence, and the own account | the policy by class is to come |
 //! | the responder answers at once | to those who may see presence | to others it would be a receipt |
-//! | sessions of a retired device close | when a list that names the device is taken, and those of a device that no list has held, or for which there was no room, when the newest has been fetched | a device the list does not know yet may be newer than the list |
+//! | sessions of a retired device close | when a list that names the device is taken, and those of a device that no list has held, or for which there was no room, when the newest has been fetched; those of one that a list leaves out after a week | a device the list does not know yet may be newer than the list |
 //! | a retired device forgets everything | but for whom it has encrypted: to them it sends nothing in clear | another device has retired it, and its user may not have noticed |
 //! | a handshake that names a superseded secret is an event | an old name within the kept five; the one before the current is let through if the last step was one's own | the peer may not have seen that step |
 //! | sender time | it rises from message to message of a device, by a millisecond at least | servers put messages out of order when sessions are resumed; so a reader can put them in order again |

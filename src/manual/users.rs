@@ -109,7 +109,10 @@
 //! `Engine::own_devices` lists them, with names (`Command::NameDevice`; only own devices see them), with the end of
 //! their certificates and when they were last heard of. A new one is `NewDevice` with the own JID on the others: ask
 //! whether the user has added it. `Command::RetireDevice` shuts a lost one out; that one gets `Retired` when it comes
-//! online. Offer it only where `Engine::standing` is `Member { account_key: true }`.
+//! online. Offer it only where `Engine::standing` is `Member { account_key: true }`. Where all devices were lost and the
+//! server shows nothing of them, contacts show them to the new one: they come as `NewDevice`, to be retired. Until then
+//! contacts read what such a device writes, for a week at most. Let the user retire one by its number, too, which an
+//! earlier `own_devices` gave, for the server may keep contacts from telling.
 //!
 //! `Command::Leave` ends encryption for the account, on *all* its devices: ask twice. No event tells of it here, only
 //! `Standing::Left`. All keys are forgotten, and messages go out in clear from then on. The other devices get
@@ -120,7 +123,7 @@
 //!
 //! | what has happened | what the user can do |
 //! |---|---|
-//! | a linked device is lost | `RetireDevice` on one with the account key |
+//! | a linked device is lost | `RetireDevice` on one with the account key; if all are lost, `for_new_device` from the backup, with an empty store, and the same there |
 //! | a device *with* the account key is lost and somebody else may have it, or it was copied | whoever has it can add devices again: begin anew. `LocalAgent::generate` with an empty store, `OtherAccountKey`, `BeginAnew`; link the other devices to it, with agents and stores of their own. Contacts see `KeyChanged`, and decisions about contacts are made again |
 //! | a device with the account key is destroyed, for certain | `RetireDevice` on another with the account key. If there is none: `for_new_device` from the backup, with an empty store, and `RetireDevice` of the old number once the standing is `Member`; without a backup, begin anew before the certificates of linked devices end (`OwnDevice::expires`, a year at most) |
 //! | there is a device that the user has not added | somebody has the account key: `RetireDevice` at once, then begin anew, as above |
@@ -239,7 +242,7 @@
 //! | `LinkingString` | ask: do both devices show the same? | `ConfirmLinking` |
 //! | `Linked`, `LinkingFailed` | show, and close the question | `Link` tries again |
 //! | `OtherAccountKey` | ask: this device has another key than the account. To link it, close the engine, throw agent and store away, begin with `without_account_key`, and `Link`. With the backup of the key: `for_new_device` and an empty store. If everything is lost: begin anew | `BeginAnew` |
-//! | `NewDevice` | ask: *did you add it?* If not, somebody has the account key: `RetireDevice` at once, then [begin anew](#several-devices) | `RetireDevice`, where the standing is `Member { account_key: true }` |
+//! | `NewDevice` | ask: *did you add it, or have you lost it?* If it is lost, retire it. If it is neither, somebody has the account key: `RetireDevice` at once, then [begin anew](#several-devices) | `RetireDevice`, where the standing is `Member { account_key: true }` |
 //! | `DeviceRetired` | show; if no device of the user has done it, somebody has the account key | |
 //! | `Retired` | show: this device encrypts no more. It, or another, has retired it, or the account has left | with agent and store of a new device: `Link`; if the account has left, begin anew |
 //! | `AccountKeyContested` | show: see [several devices](#several-devices) | |

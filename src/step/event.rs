@@ -153,8 +153,9 @@ pub enum Event {
         peer: BareJid,
     },
     /// A new device of a known account, certified by its account key; or of the own account, in its list, but for one
-    /// that this device has linked. If the user has not added it, somebody has the account key:
-    /// [`RetireDevice`](crate::Command::RetireDevice) at once, then begin anew.
+    /// that this device has linked. It may be one of before, of which this device has only now heard. If the user has
+    /// never added it, somebody has the account key: [`RetireDevice`](crate::Command::RetireDevice) at once, then begin
+    /// anew.
     NewDevice {
         /// The account.
         peer: BareJid,

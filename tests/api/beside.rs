@@ -48,6 +48,7 @@ fn c8_contacts_that_have_seen_one_of_two_lists_of_a_version_come_to_one() {
 /// The telephone and the tablet have each made a first list. Bob was shown that of the tablet, which is offline, and does
 /// not know the telephone by it. The server has what the telephone has published.
 fn with_two_lists(mut world: World) -> World {
+    hide_lists_shown(&mut world);
     let nodes = ["urn:xmpp:e2e:0:device", "urn:xmpp:e2e:0:devices"];
     world.disconnect(ALICE);
     let before = nodes.map(|node| world.server.items(ALICE_JID, node).to_vec());
@@ -184,6 +185,7 @@ fn with_a_list_without_the_tablet(seed: u64) -> World {
     }
     world.server.set_items(ALICE_JID, node, before);
     world.add("alice@example.com/laptop");
+    hide_lists_shown(&mut world);
     world.connect(3);
     world.run();
     // Its advert names its list.

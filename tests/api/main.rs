@@ -19,6 +19,7 @@ mod durable;
 mod foreign;
 mod history_file;
 mod iqs;
+mod left_out;
 mod linked;
 mod linking;
 mod lists;
@@ -76,6 +77,16 @@ pub(crate) fn reached(world: &mut World) -> Vec<u32> {
     let token = world.say(BOB, ALICE_JID, "x");
     world.run();
     covered(world, BOB, token).devices
+}
+
+/// No contact can show a device of Alice the list that it knows.
+pub(crate) fn hide_lists_shown(world: &mut World) {
+    world.server.tamper = Some(Box::new(|to, stanza| {
+        let Some((begin, list)) = stanza.split_once("<devices>") else { return vec![stanza] };
+        let asks = to.starts_with("alice@") && begin.starts_with("<iq type='get'");
+        let Some((_, end)) = list.split_once("</devices>").filter(|_| asks) else { return vec![stanza] };
+        vec![format!("{begin}{end}")]
+    }));
 }
 
 /// Whom a stanza was sealed to that has been sent; the devices in order of number.

@@ -175,7 +175,7 @@ pub fn security(event: &Event, own: &str) -> Said {
             "new-device",
             Some(peer),
             &format!(
-                "Your account {{}} has another device, {device}. Did you add it? If not, somebody has the key of your account: type /retire {device} at once, where the key is; then start with an empty store, and type /begin-anew really."
+                "Your account {{}} has another device, {device}. Did you add it? If you have lost it, type /retire {device}, where the key is. If you never had it, somebody has the key of your account: do the same at once; then start with an empty store, and type /begin-anew really."
             ),
         ),
         Event::NewDevice { peer, device } => say(

@@ -159,10 +159,15 @@
 //! request of others, or to a device without a record, is left to the client, which answers as to any request it does
 //! not know.
 //!
-//! If the list of the account that the asking device knows does not let the device live that it asks, the request has it
-//! as `devices`: contacts may be the only ones that know of a list whose devices are lost and which the server does not
-//! show. The device that is asked takes it as one that its server shows, if it is under its own account key and newer, or
-//! another of the version and the device makes lists; else it changes nothing. The answer is the same.
+//! A request may have a list of the account as `devices`, which the asking device knows and the asked one may not: contacts
+//! may be the only ones that know of a list whose devices are lost and which the server does not show. It is the
+//! newest, if that does not let the device live that is asked. Else it is the one before, if the newest does not name
+//! all devices of it and it does not name the device that is asked; of a list this is done for seven days, once a day.
+//!
+//! The device that is asked takes a list that is under its own account key. A newer one it takes as one that its server
+//! shows; so it does with one of the version that says something else, once, if it has the account key. Of an older one
+//! that is no tombstone it takes the devices that its own list does not name, unless that is full: the next list
+//! names them as they were. Anything else changes nothing. The answer is the same.
 //!
 //! # Order of a fetch
 //!
@@ -172,8 +177,9 @@
 //! 1. for the records, in PEP;
 //! 2. for the list, in PEP, if there is none or a higher version has been named, and if a device of the account
 //!    is known by now;
-//! 3. each device itself whose advert is still unverified, at its available resource; else any that has shown an
-//!    advert, if the list is still missing.
+//! 3. each device itself whose advert is still unverified, at its available resource; else one that is to be shown a
+//!    list of before; else, if the list is still missing, any that has shown an advert: each in its turn if a
+//!    higher version has been named, or else one that the list does not name.
 //!
 //! A request without answer fails 20 seconds after it was sent. An answer counts only if its id and its `from` are
 //! those of the request; for requests to the own account the `from` may be absent or the own bare JID, with or without

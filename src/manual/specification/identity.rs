@@ -67,7 +67,7 @@
 //!
 //! A certificate is *accepted* by a list of the same account and account key if the list is no tombstone, holds the
 //! device as live, and the serial is at least `lowest_serial`. No message of the user is sealed for a device that is
-//! not in the list, and no handshake of it is accepted.
+//! not in the list, and no handshake of it is accepted unless it names a higher version of the list, which is fetched.
 //!
 //! A list may follow another only if its version is higher, or its bytes are the same, and if it takes nothing back:
 //!
@@ -87,8 +87,11 @@
 //! the other of a version if it takes nothing back, and raises an event: the device that knew of both may be lost.
 //!
 //! So a list that is not full, and does not name a device that one before let live, does not retire it: it was made where
-//! that was not shown. No message of the user is sealed for the device, and sessions with it stay to be read in,
-//! until a list names it or is full.
+//! that was not shown. No message of the user is sealed for the device, and sessions with it stay to be read in
+//! for seven days, until a list names it or is full, or it opens a handshake that names a version which is not to be had.
+//! Whoever knows the list before [shows it](super::discovery#keys-from-the-device-itself) to a device that does not, so
+//! that the next list names what it did. To retire a device of which its user's list knows nothing, the next list
+//! has it as retired, with 1 as the lowest serial.
 //!
 //! A tombstone says that the account has left the protocol. When a list is taken that does not let a device live which
 //! it names, all sessions with that device are closed: deleted, with what is stored for them. A device that its own list
