@@ -332,7 +332,7 @@ pub enum Command<'a> {
     /// [`Misuse::NoAccountKey`].
     RetireDevice {
         /// The device, as [`Engine::own_devices`] has it, or has had it: contacts may know of one that the list does not
-        /// hold, if that was made where no other was shown.
+        /// hold, if that was made where no other was shown. Any other number stays in the list, too.
         device: u32,
     },
     /// The user has scanned the code of a contact, or of another device of the own account: its key is verified. If it

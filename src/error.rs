@@ -152,7 +152,8 @@ pub enum Misuse {
     /// Consent to clear text for another account than the stanza's.
     #[error("consent for another account")]
     Consent,
-    /// Not another device that lives by the own account's list, or one that has no suite in common to seal a file with.
+    /// Not another device that lives by the own account's list, or one that has no suite in common to seal a file with. To
+    /// retire: a number that no device can have, or there is no list yet.
     #[error("no such device of the own account")]
     Device,
     /// A file of history, or a name for one, of another device or account, or that cannot be one.

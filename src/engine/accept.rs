@@ -446,7 +446,7 @@ impl Draft<'_> {
         if let Some(known) = self.state.devices.get_mut(&key)? {
             known.certificate = certificate.bytes().into();
             known.seen_counter = known.seen_counter.max(arrival.counter);
-            // A list says so, or the one that it names is yet to come.
+            // As the list known says, below; it may be one yet to come that lets it in.
             known.listed = false;
             if known.suites.is_empty() {
                 known.suites.clone_from(&arrival.suites);

@@ -237,7 +237,7 @@ impl Draft<'_> {
                 let shown = self.shown_again(known, &advert, meaning.as_ref());
                 self.own_list_named(jid, advert.list_version())?;
                 self.look_once_more(jid, advert.device())?;
-                if self.is_unlisted(jid, advert.device())? {
+                if self.is_unlisted(jid, advert.device())? || self.is_to_be_shown(jid, advert.device())? {
                     // There is no newer advert that would have the list looked at.
                     self.look_at_list(jid, FRESH)?;
                 }

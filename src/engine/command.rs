@@ -75,11 +75,7 @@ impl Draft<'_> {
         contact.former_key = contact.account_key.replace(digest);
         contact.other_key = None;
         contact.expected = None;
-        contact.list = Bytes::new(Vec::new());
-        contact.live = Vec::new();
-        contact.left_out = None;
-        contact.list_version = 0;
-        contact.list_named = 0;
+        contact.forget_list();
         contact.left = false;
         // Whoever looks at a key wants it used; the adverts of it that have come were not believed.
         let first = !core::mem::replace(&mut contact.sticky, true);

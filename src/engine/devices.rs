@@ -232,6 +232,9 @@ impl Draft<'_> {
             return Err(Misuse::Device.into());
         };
         let entry = list.entries().iter().find(|entry| entry.device == device).copied();
+        if entry.is_none() && device == me {
+            return Err(Misuse::Device.into());
+        }
         // One that was lost before this list was made, where none was shown: contacts may still read it.
         let entry = entry.unwrap_or(DeviceEntry { device, lowest_serial: 1, state: DeviceState::Live });
         if entry.state == DeviceState::Retired || self.own()?.left {
@@ -532,6 +535,8 @@ pub(super) fn amended(entries: &[DeviceEntry], amends: &[DeviceEntry]) -> Vec<De
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::draft::testing::drafted;
+    use crate::identity::fixture::{Device, now};
     use DeviceState::{Live, Retired};
 
     fn entry(device: u32, lowest_serial: u32, state: DeviceState) -> DeviceEntry {
@@ -563,5 +568,23 @@ mod tests {
         assert_eq!(after.len(), MAX_DEVICES);
         assert!(is_said(&after, &entry(40, 1, Live)) && is_said(&after, &entry(9, 1, Retired)));
         assert!(!is_said(&all, &entry(9, 1, Retired)) && !is_said(&after, &entry(9, 1, Live)));
+    }
+
+    #[test]
+    fn c8_a_number_that_no_list_holds_is_retired_unless_it_is_the_own_or_can_be_none() {
+        let alice = Device::new("alice@example.com", 2);
+        let retire = |number| {
+            let act = |draft: &mut Draft<'_>| {
+                draft.store_list(&alice.jid, &alice.list(3, &[(5, Live)], false)).unwrap();
+                draft.retire_device(number).map(|()| draft.own().unwrap().amends.clone())
+            };
+            drafted(now(), act).0
+        };
+        for number in [5, 9] {
+            assert_eq!(retire(number), Ok(vec![entry(number, 1, Retired)]));
+        }
+        for number in [7, 0, u32::MAX] {
+            assert_eq!(retire(number), Err(Misuse::Device.into()));
+        }
     }
 }

@@ -34,10 +34,6 @@ pub(super) const RETRY: Duration = Duration::from_secs(30);
 /// ...up to this: who comes back after a day is not kept waiting for another.
 const MAX_RETRY: Duration = Duration::from_hours(1);
 
-/// A list that is older than one named is asked for again after [`RETRY`], and each time after twice as long, up to
-/// this: another device may be about to put its newer one there, and who withholds it is not to be asked for ever.
-const MAX_WITHHELD: Duration = Duration::from_hours(24);
-
 /// So many fetches without an answer, in half an hour, and an advert that they were for is refused. A message that
 /// waits goes on waiting.
 const MAX_SILENCES: u8 = 6;
@@ -127,7 +123,6 @@ impl Draft<'_> {
         let own = self.own()?;
         let mine = own.jid == *jid;
         let to = if mine { "" } else { jid.as_str() };
-        let connection = own.connection;
         let connected = own.connected;
         let Some(contact) = self.contact(jid)? else { return Ok(()) };
         let idle = !contact.wanted || contact.fetching || contact.retry_at.is_some();
@@ -145,45 +140,14 @@ impl Draft<'_> {
             KEYS
         };
         if step == KEYS {
-            let unsolved = !contact.pending.is_empty() || (known && list_lacks && (!mine || withheld));
-            let asked = contact.tried & KEYS != 0;
-            let here = |resource: &&Resource| {
-                resource.available && resource.device != 0 && contact.connection == connection
+            let unsolved = !contact.pending.is_empty() || known && list_lacks && (!mine || withheld);
+            let Some((resource, list)) = self.device_to_ask(jid, unsolved, withheld)? else {
+                return self.fetched(jid);
             };
-            let unverified = |resource: &&Resource| {
-                contact.pending.iter().any(|p| p.device == resource.device && !p.asked)
-            };
-            let resources = contact.resources.iter().filter(here);
-            // Each device whose advert nothing has vouched for; it is asked once, see `got_keys`.
-            let resource = resources.clone().find(unverified);
-            let show = match resource {
-                None if !asked => self.list_to_show(jid, resources.clone())?,
-                _ => None,
-            };
-            let list = self.list_of(jid)?;
-            let unlisted =
-                |resource: &&Resource| list.as_ref().is_some_and(|list| !list.holds(resource.device));
-            let resource = resource.or(show.as_ref().map(|(resource, _)| *resource)).or_else(|| {
-                // A list that the server has not: one of the devices has it, so another is asked each time.
-                let turn = usize::from(contact.withheld).checked_rem(resources.clone().count());
-                // One that the list does not know may not know of the list.
-                let unlisted = resources.clone().find(unlisted).filter(|_| !withheld);
-                unlisted.or(resources.clone().nth(turn?)).filter(|_| unsolved && !asked)
-            });
-            match resource.map(|resource| (resource.name.clone(), resource.device)) {
-                Some((resource, device)) => {
-                    let before = show.map(|(_, before)| before);
-                    self.mark_fetching(jid, KEYS)?;
-                    if before.is_some() {
-                        self.left_out_shown(jid)?;
-                    }
-                    let to = format!("{}/{resource}", jid.as_str());
-                    let list = before.or(list.filter(|list| !list.is_live(device)));
-                    let ask = pep::ask_keys(list.as_ref().map_or(&[], DeviceList::bytes));
-                    return self.request_of(&to, device, Query::Keys, "get", &ask);
-                }
-                None => return self.fetched(jid),
-            }
+            self.mark_fetching(jid, KEYS)?;
+            let to = format!("{}/{}", jid.as_str(), resource.name);
+            let ask = pep::ask_keys(list.as_ref().map_or(&[], DeviceList::bytes));
+            return self.request_of(&to, resource.device, Query::Keys, "get", &ask);
         }
         self.mark_fetching(jid, step)?;
         if step == RECORDS {
@@ -191,6 +155,49 @@ impl Draft<'_> {
         } else {
             self.request(to, Query::List, "get", &pep::items(pep::NODE_DEVICES, None))
         }
+    }
+
+    /// A device to ask for its keys, and a list that it may not know. `unsolved`: others are to be had only there;
+    /// `withheld`: a list that is known by its version.
+    fn device_to_ask(
+        &mut self,
+        jid: &BareJid,
+        unsolved: bool,
+        withheld: bool,
+    ) -> Result<Option<(Resource, Option<DeviceList>)>, Error> {
+        let connection = self.own()?.connection;
+        let (Some(contact), list) = (self.contact(jid)?, self.list_of(jid)?) else { return Ok(None) };
+        let here = |resource: &&Resource| {
+            resource.available && resource.device != 0 && contact.connection == connection
+        };
+        let unverified =
+            |resource: &&Resource| contact.pending.iter().any(|p| p.device == resource.device && !p.asked);
+        let unlisted = |resource: &&Resource| list.as_ref().is_some_and(|list| !list.holds(resource.device));
+        let resources = contact.resources.iter().filter(here);
+        let turn = usize::from(contact.withheld).checked_rem(resources.clone().count());
+        let unsolved = unsolved && contact.tried & KEYS == 0;
+        // Each device whose advert nothing has vouched for; it is asked once, see `got_keys`.
+        let mut asked = resources.clone().find(unverified);
+        if asked.is_none() {
+            for resource in resources.clone() {
+                if self.is_to_be_shown(jid, resource.device)? {
+                    let shown = resource.clone();
+                    let before = self.show_left_out(jid, shown.device)?;
+                    return Ok(Some((shown, before)));
+                }
+            }
+        }
+        if asked.is_none() && unsolved {
+            // One of the devices has the list that the server has not, so another is asked each time; or one may not know
+            // of that which is known here.
+            let lacks = resources.clone().find(unlisted).filter(|_| !withheld);
+            asked = lacks.or_else(|| resources.clone().nth(turn?));
+        }
+        let asked = asked.cloned();
+        Ok(asked.map(|asked| {
+            let list = list.filter(|list| !list.is_live(asked.device));
+            (asked, list)
+        }))
     }
 
     fn mark_fetching(&mut self, jid: &BareJid, step: u8) -> Done {
@@ -233,58 +240,6 @@ impl Draft<'_> {
         if !decided && self.contact(jid)?.is_some_and(nobody) {
             // A stranger whose keys are not to be had leaves nothing behind. What the user has said of it stays.
             self.state.contacts.remove(jid);
-        }
-        Ok(())
-    }
-
-    /// Tells of a list that is older than one named, once for each stream, and notes when it is asked for again.
-    fn list_withheld(&mut self, jid: &BareJid) -> Done {
-        let now = self.now;
-        let contact = self.contact_mut(jid)?;
-        if contact.list_named <= contact.list_version {
-            contact.withheld = 0;
-            return Ok(());
-        }
-        let first = contact.withheld == 0;
-        let wait = (RETRY * (1 << contact.withheld.min(16))).min(MAX_WITHHELD);
-        contact.withheld = contact.withheld.saturating_add(1);
-        contact.retry_at = Some(now.after(wait).as_millis());
-        if first {
-            self.notify(Event::ListWithheld { peer: jid.clone() });
-        }
-        Ok(())
-    }
-
-    /// Whether a device that has the account key's word is there, or was to be read, and the list does not hold it: of
-    /// two lists made at once this may be the one that does not know of the other.
-    pub(super) fn shows_unlisted(&self, jid: &BareJid) -> Result<bool, Error> {
-        let (Some(contact), Some(list)) = (self.contact(jid)?, self.list_of(jid)?) else { return Ok(false) };
-        for resource in contact.resources.iter().filter(|resource| resource.available) {
-            if !list.holds(resource.device) && self.device(jid, resource.device)?.is_some() {
-                return Ok(true);
-            }
-        }
-        for key in self.troubles_of(jid) {
-            if !list.holds(key.1) && self.state.troubles.get(&key)?.is_some_and(|trouble| trouble.open) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Another own device names this version of the own list. If it has an older one than this device, that may stand on
-    /// the server in the place of ours.
-    pub(super) fn own_list_named(&mut self, jid: &BareJid, version: u32) -> Done {
-        let behind = self.contact(jid)?.is_some_and(|own| version < own.list_version);
-        if behind && self.own()?.jid == *jid { self.look_at_list(jid, Duration::ZERO) } else { Ok(()) }
-    }
-
-    /// Has the list of an account looked at in a while, and not so soon after the last time.
-    pub(super) fn look_at_list(&mut self, jid: &BareJid, rest: Duration) -> Done {
-        let soon = self.now.after(RETRY);
-        let contact = self.contact_mut(jid)?;
-        if !contact.wanted && contact.retry_at.is_none() {
-            contact.retry_at = Some(soon.max(contact.checked.after(rest)).as_millis());
         }
         Ok(())
     }

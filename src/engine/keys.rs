@@ -324,20 +324,14 @@ impl Draft<'_> {
 #[cfg(test)]
 mod tests {
     use crate::engine::draft::testing::drafted;
+    use crate::identity::DeviceState::Live;
     use crate::identity::fixture::{Device, now};
-    use crate::identity::{DeviceEntry, DeviceList, DeviceState, LIST_LABEL, ListTbs};
     use crate::session::testing::Handshake;
-    use crate::suite::{SUITE_HYBRID, Suites};
+    use crate::suite::SUITE_HYBRID;
 
-    /// Bob's lists name the one of these devices, and then the other; with the first ones there is a session.
+    /// Bob's lists name one of these devices each, in turn; with so many of the first there is a session.
     fn forgotten(ids: [u32; 3], sessions: usize) -> Option<u32> {
         let bob = Device::new("bob@example.com", 2);
-        let list = |version, device| {
-            let entry = DeviceEntry { device, lowest_serial: 1, state: DeviceState::Live };
-            let tbs = ListTbs::new(&bob.jid, &bob.account(), version, vec![entry], false);
-            let bytes = bob.sign_as_account(LIST_LABEL, &tbs.encode());
-            DeviceList::verify(&bytes, &bob.jid, &bob.account(), &Suites::default()).unwrap()
-        };
         let (forgotten, _) = drafted(now(), |draft| {
             for device in ids {
                 let mut known = Device::new("bob@example.com", 2);
@@ -345,7 +339,7 @@ mod tests {
                 draft.introduce(&bob.jid, &known.certificate()).unwrap();
             }
             for (device, version) in ids.into_iter().zip(1..) {
-                draft.store_list(&bob.jid, &list(version, device)).unwrap();
+                draft.store_list(&bob.jid, &bob.list(version, &[(device, Live)], false)).unwrap();
             }
             for device in ids.into_iter().take(sessions) {
                 let (session, _) = Handshake::new(&SUITE_HYBRID).run();

@@ -3,18 +3,18 @@
 use core::time::Duration;
 
 use crate::engine::draft::{Done, Draft};
-use crate::engine::records::{LeftOut, Resource};
+use crate::engine::records::LeftOut;
 use crate::env::Timestamp;
 use crate::error::{Error, Malformed, Misuse, Reason};
 use crate::identity::DeviceList;
 use crate::jid::BareJid;
 
-/// How long a device is read that a list leaves out: own devices and contacts have the next list name it as soon as one
-/// of them and one that makes lists are online. Who has stolen it must not be read without end, where the server lets the
+/// How long a device is read that a list leaves out: own devices and contacts have the next list name it once one of them
+/// has shown its list to one that makes them. Who has stolen it must not be read without end, where the server lets the
 /// user's new device hear of nothing.
 const LEFT_OUT: Duration = Duration::from_hours(7 * 24);
 
-/// How often a device is shown such a list, each time for one-time prekeys that nobody uses.
+/// How often each device is shown such a list: it gives one-time prekeys each time, which nobody uses.
 const SHOWN_EACH: Duration = Duration::from_hours(24);
 
 impl Draft<'_> {
@@ -29,9 +29,9 @@ impl Draft<'_> {
             return Ok(());
         }
         let known = self.list_of(jid)?.filter(lacks);
-        let until = self.now.after(LEFT_OUT);
+        let (since, until) = (self.now, self.now.after(LEFT_OUT));
         self.contact_mut(jid)?.left_out =
-            known.map(|known| LeftOut { list: known.bytes().into(), until, shown: Timestamp::default() });
+            known.map(|known| LeftOut { list: known.bytes().into(), until, since, shown: Vec::new() });
         Ok(())
     }
 
@@ -53,31 +53,42 @@ impl Draft<'_> {
             return Ok(());
         }
         contact.left_out = None;
-        self.close_unlisted(jid)
-    }
-
-    /// A list of before, if one of these devices is to be shown it: its own list does not know of it.
-    pub(super) fn list_to_show<'r>(
-        &self,
-        jid: &BareJid,
-        mut resources: impl Iterator<Item = &'r Resource>,
-    ) -> Result<Option<(&'r Resource, DeviceList)>, Error> {
-        let contact = self.contact(jid)?;
-        let due = |left_out: &LeftOut| self.now >= left_out.shown.after(SHOWN_EACH);
-        if contact.and_then(|contact| contact.left_out.as_ref()).is_none_or(|left_out| !due(left_out)) {
-            return Ok(None);
-        }
-        let (Some(before), Some(list)) = (self.left_out(jid)?, self.list_of(jid)?) else { return Ok(None) };
-        let lacks = |resource: &&Resource| list.is_live(resource.device) && !before.holds(resource.device);
-        Ok(resources.find(lacks).map(|resource| (resource, before)))
-    }
-
-    pub(super) fn left_out_shown(&mut self, jid: &BareJid) -> Done {
-        let now = self.now;
-        if let Some(left_out) = &mut self.contact_mut(jid)?.left_out {
-            left_out.shown = now;
+        let Some(list) = self.list_of(jid)? else { return Ok(()) };
+        for device in self.devices_of(jid) {
+            // One that no list has held may be in one that is about to come.
+            let listed = self.device(jid, device)?.is_some_and(|known| known.listed);
+            if listed && list.leaves_out(device) {
+                self.close_sessions(jid, device)?;
+            }
         }
         Ok(())
+    }
+
+    /// Whether a device is to be shown the list before its account's own one, for that does not know of it.
+    pub(super) fn is_to_be_shown(&self, jid: &BareJid, device: u32) -> Result<bool, Error> {
+        let Some(left_out) = self.contact(jid)?.and_then(|contact| contact.left_out.as_ref()) else {
+            return Ok(false);
+        };
+        let lately = self.now < left_out.since.after(SHOWN_EACH);
+        if lately && left_out.shown.contains(&device) {
+            return Ok(false);
+        }
+        let (Some(before), Some(list)) = (self.left_out(jid)?, self.list_of(jid)?) else { return Ok(false) };
+        Ok(list.is_live(device) && !before.holds(device))
+    }
+
+    /// Notes that a device is shown the list before the newest: that list.
+    pub(super) fn show_left_out(&mut self, jid: &BareJid, device: u32) -> Result<Option<DeviceList>, Error> {
+        let now = self.now;
+        let before = self.left_out(jid)?;
+        if let Some(left_out) = &mut self.contact_mut(jid)?.left_out {
+            if now >= left_out.since.after(SHOWN_EACH) {
+                left_out.since = now;
+                left_out.shown.clear();
+            }
+            left_out.shown.push(device);
+        }
+        Ok(before)
     }
 
     /// Takes the list of the own account that somebody else knows. The server may have it no more, and the devices that
@@ -107,5 +118,93 @@ impl Draft<'_> {
             Ok(shown) => self.amend_newer(&shown, &known).map(Ok),
             Err(reason) => Ok(Err(reason)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::draft::testing::drafted;
+    use crate::engine::records::CatchUp;
+    use crate::identity::DeviceState::{Live, Retired};
+    use crate::identity::fixture::{Device, now};
+    use crate::session::testing::Handshake;
+    use crate::suite::SUITE_HYBRID;
+
+    /// Bob's list names the devices 3 and 4; then one that does not know of it names 5 and 6. He has a device 8, too.
+    fn with_two_lists(draft: &mut Draft<'_>) -> Device {
+        let bob = Device::new("bob@example.com", 2);
+        for device in [3, 4, 5, 6, 8] {
+            let mut known = Device::new("bob@example.com", 2);
+            known.id = device;
+            draft.introduce(&bob.jid, &known.certificate()).unwrap();
+            let (session, _) = Handshake::new(&SUITE_HYBRID).run();
+            draft.state.sessions.put((bob.jid.clone(), device, session.id()), session);
+        }
+        draft.store_list(&bob.jid, &bob.list(7, &[(3, Live), (4, Live)], false)).unwrap();
+        draft.store_list(&bob.jid, &bob.list(900, &[(5, Live), (6, Live)], false)).unwrap();
+        bob
+    }
+
+    fn read(draft: &Draft<'_>, bob: &Device) -> Vec<u32> {
+        let mut devices = draft.devices_of(&bob.jid);
+        devices.retain(|device| !draft.sessions_of(&bob.jid, *device).is_empty());
+        devices
+    }
+
+    #[test]
+    fn c8_after_a_week_only_who_is_left_out_is_read_no_more() {
+        drafted(now(), |draft| {
+            let bob = with_two_lists(draft);
+            draft.close_unlisted(&bob.jid).unwrap();
+            assert_eq!(read(draft, &bob), [3, 4, 5, 6]);
+        });
+        drafted(now(), |draft| {
+            let bob = with_two_lists(draft);
+            for (days, expected) in [(6, vec![3, 4, 5, 6, 8]), (7, vec![5, 6, 8])] {
+                draft.now = now().after(Duration::from_hours(24 * days));
+                draft.left_out_due(&bob.jid, None).unwrap();
+                assert_eq!(read(draft, &bob), expected);
+            }
+        });
+    }
+
+    #[test]
+    fn c10_who_is_left_out_is_read_until_the_archive_has_been() {
+        drafted(now(), |draft| {
+            let bob = with_two_lists(draft);
+            draft.now = now().after(Duration::from_hours(24 * 9));
+            let (began, since) = (draft.now, Some(draft.now.as_millis()));
+            draft.own_mut().unwrap().catch_up = Some(CatchUp { began, connected: 0, since });
+            draft.tick().unwrap();
+            assert_eq!(read(draft, &bob), [3, 4, 5, 6, 8]);
+            draft.own_mut().unwrap().catch_up = None;
+            draft.now = draft.now.after(Duration::from_hours(24));
+            let until = draft.catching_up_until().unwrap();
+            draft.left_out_due(&bob.jid, until).unwrap();
+            assert_eq!(read(draft, &bob), [5, 6, 8]);
+        });
+    }
+
+    #[test]
+    fn c8_each_device_that_may_not_know_of_a_list_is_shown_it_once_a_day() {
+        drafted(now(), |draft| {
+            let bob = with_two_lists(draft);
+            let shown = |draft: &Draft<'_>| {
+                let to_be = |device: &u32| draft.is_to_be_shown(&bob.jid, *device).unwrap();
+                draft.devices_of(&bob.jid).into_iter().filter(to_be).collect::<Vec<_>>()
+            };
+            assert_eq!(shown(draft), [5, 6]);
+            let before = draft.show_left_out(&bob.jid, 5).unwrap().unwrap();
+            assert_eq!(before.version(), 7);
+            assert_eq!(shown(draft), [6]);
+            draft.now = draft.now.after(Duration::from_hours(24));
+            assert_eq!(shown(draft), [5, 6]);
+            draft.show_left_out(&bob.jid, 6).unwrap();
+            assert_eq!(shown(draft), [5]);
+            let both = [(3, Retired), (4, Live), (5, Live), (6, Live)];
+            draft.store_list(&bob.jid, &bob.list(901, &both, false)).unwrap();
+            assert_eq!(shown(draft), []);
+        });
     }
 }

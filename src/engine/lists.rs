@@ -1,6 +1,9 @@
 //! Device lists, of other accounts and the own one: which is believed, and what it ends.
 
+use core::time::Duration;
+
 use crate::engine::draft::{Done, Draft};
+use crate::engine::fetch::RETRY;
 use crate::engine::records::LinkingStage;
 use crate::error::{Error, Misuse, Reason};
 use crate::identity::{DeviceCertificate, DeviceList, TOLERANCE};
@@ -10,6 +13,10 @@ use crate::step::Event;
 /// No account makes so many lists between two that a contact sees; only one made where none was shown is further, and
 /// that has the time as its version.
 const MAX_VERSION_STEP: u32 = 1 << 16;
+
+/// A list that is older than one named is asked for again after [`RETRY`], and each time after twice as long, up to
+/// this: another device may be about to put its newer one there, and who withholds it is not to be asked for ever.
+const MAX_WITHHELD: Duration = Duration::from_hours(24);
 
 impl Draft<'_> {
     /// Takes a device list, if it is good and not older than the one known.
@@ -123,9 +130,9 @@ impl Draft<'_> {
         let mut before = self.contact(jid)?.map_or_else(Vec::new, |contact| contact.live.clone());
         if let Some(last) = self.list_of(jid)? {
             for device in self.devices_of(jid) {
-                // It was left out, and never told as gone.
+                // It was left out, or no list has held it yet, and it was never told as gone.
                 let listed = self.device(jid, device)?.is_some_and(|known| known.listed);
-                if listed && last.leaves_out(device) {
+                if last.leaves_out(device) && (listed || list.retires(device)) {
                     before.push(device);
                 }
             }
@@ -165,6 +172,58 @@ impl Draft<'_> {
         Ok(())
     }
 
+    /// Tells of a list that is older than one named, once for each stream, and notes when it is asked for again.
+    pub(super) fn list_withheld(&mut self, jid: &BareJid) -> Done {
+        let now = self.now;
+        let contact = self.contact_mut(jid)?;
+        if contact.list_named <= contact.list_version {
+            contact.withheld = 0;
+            return Ok(());
+        }
+        let first = contact.withheld == 0;
+        let wait = (RETRY * (1 << contact.withheld.min(16))).min(MAX_WITHHELD);
+        contact.withheld = contact.withheld.saturating_add(1);
+        contact.retry_at = Some(now.after(wait).as_millis());
+        if first {
+            self.notify(Event::ListWithheld { peer: jid.clone() });
+        }
+        Ok(())
+    }
+
+    /// Whether a device that has the account key's word is there, or was to be read, and the list does not hold it: of
+    /// two lists made at once this may be the one that does not know of the other.
+    pub(super) fn shows_unlisted(&self, jid: &BareJid) -> Result<bool, Error> {
+        let (Some(contact), Some(list)) = (self.contact(jid)?, self.list_of(jid)?) else { return Ok(false) };
+        for resource in contact.resources.iter().filter(|resource| resource.available) {
+            if !list.holds(resource.device) && self.device(jid, resource.device)?.is_some() {
+                return Ok(true);
+            }
+        }
+        for key in self.troubles_of(jid) {
+            if !list.holds(key.1) && self.state.troubles.get(&key)?.is_some_and(|trouble| trouble.open) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Another own device names this version of the own list. If it has an older one than this device, that may stand on
+    /// the server in the place of ours.
+    pub(super) fn own_list_named(&mut self, jid: &BareJid, version: u32) -> Done {
+        let behind = self.contact(jid)?.is_some_and(|own| version < own.list_version);
+        if behind && self.own()?.jid == *jid { self.look_at_list(jid, Duration::ZERO) } else { Ok(()) }
+    }
+
+    /// Has the list of an account looked at in a while, and not so soon after the last time.
+    pub(super) fn look_at_list(&mut self, jid: &BareJid, rest: Duration) -> Done {
+        let soon = self.now.after(RETRY);
+        let contact = self.contact_mut(jid)?;
+        if !contact.wanted && contact.retry_at.is_none() {
+            contact.retry_at = Some(soon.max(contact.checked.after(rest)).as_millis());
+        }
+        Ok(())
+    }
+
     /// Notes until when a device may be sent to, by its certificate and its account's list.
     pub(super) fn judge(&mut self, jid: &BareJid, device: u32, list: Option<&DeviceList>) -> Done {
         let Some(known) = self.state.devices.get_mut(&(jid.clone(), device))? else { return Ok(()) };
@@ -185,23 +244,10 @@ mod tests {
     use super::*;
     use crate::engine::draft::testing::drafted;
     use crate::env::Timestamp;
+    use crate::identity::DeviceState;
     use crate::identity::fixture::{Device as Fixture, now};
-    use crate::identity::{DeviceEntry, DeviceState, LIST_LABEL, ListTbs};
-    use crate::suite::Suites;
 
     use DeviceState::{Live, Retired};
-
-    fn list(of: &Fixture, version: u32, entries: &[(u32, DeviceState)], tombstone: bool) -> DeviceList {
-        let entry = |(device, state): &(u32, DeviceState)| DeviceEntry {
-            device: *device,
-            lowest_serial: 1,
-            state: *state,
-        };
-        let entries = entries.iter().map(entry).collect();
-        let tbs = ListTbs::new(&of.jid, &of.account(), version, entries, tombstone);
-        let bytes = of.sign_as_account(LIST_LABEL, &tbs.encode());
-        DeviceList::verify(&bytes, &of.jid, &of.account(), &Suites::default()).unwrap()
-    }
 
     /// What is told of these lists of an account, taken one after the other.
     fn events(of: &Fixture, lists: &[DeviceList]) -> Vec<Event> {
@@ -222,7 +268,7 @@ mod tests {
     /// Which version is still asked for once the second list has come, if after the first this one was named.
     fn wanted(named: u32) -> u32 {
         let bob = Fixture::new("bob@example.com", 2);
-        let lists = [1, 2].map(|version| list(&bob, version, &[(7, Live)], false));
+        let lists = [1, 2].map(|version| bob.list(version, &[(7, Live)], false));
         let (wanted, _) = drafted(now(), |draft| {
             draft.store_list(&bob.jid, &lists[0]).unwrap();
             draft.contact_mut(&bob.jid).unwrap().list_named = named;
@@ -242,21 +288,21 @@ mod tests {
     #[test]
     fn the_first_version_is_the_time_and_leaves_room_for_more() {
         let bob = Fixture::new("bob@example.com", 2);
-        let last = list(&bob, u32::MAX, &[], false);
+        let last = bob.list(u32::MAX, &[], false);
         let next = |at, list: Option<&DeviceList>| drafted(at, |draft| draft.next_version(list)).0;
         assert_eq!(next(now(), None), now().as_secs());
         assert_eq!(next(Timestamp::from_secs(u32::MAX), None), u32::MAX - (1 << 16));
-        assert_eq!(next(now(), Some(&list(&bob, 5, &[], false))), 6);
+        assert_eq!(next(now(), Some(&bob.list(5, &[], false))), 6);
         assert_eq!(next(now(), Some(&last)), u32::MAX);
     }
 
     #[test]
     fn c12_a_device_that_the_list_takes_away_is_told() {
         let bob = Fixture::new("bob@example.com", 2);
-        let first = list(&bob, 1, &[(7, Live), (8, Live)], false);
-        let second = list(&bob, 2, &[(7, Live), (8, Retired), (9, Live)], false);
-        let third = list(&bob, 3, &[(7, Retired), (8, Retired), (9, Live)], false);
-        let gone = list(&bob, 4, &[(7, Retired), (8, Retired), (9, Retired)], true);
+        let first = bob.list(1, &[(7, Live), (8, Live)], false);
+        let second = bob.list(2, &[(7, Live), (8, Retired), (9, Live)], false);
+        let third = bob.list(3, &[(7, Retired), (8, Retired), (9, Live)], false);
+        let gone = bob.list(4, &[(7, Retired), (8, Retired), (9, Retired)], true);
         let retired = |device| Event::DeviceRetired { peer: bob.jid.clone(), device };
         assert_eq!(events(&bob, &[first, second, third, gone]), [retired(8), retired(7)]);
     }
@@ -264,9 +310,9 @@ mod tests {
     #[test]
     fn c12_a_device_that_a_list_leaves_out_is_told_as_retired_only_if_there_was_no_room_for_it() {
         let bob = Fixture::new("bob@example.com", 2);
-        let first = list(&bob, 1, &[(7, Live), (8, Live)], false);
+        let first = bob.list(1, &[(7, Live), (8, Live)], false);
         let full: Vec<_> = (8..8 + 32).map(|device| (device, Live)).collect();
-        let [beside, full] = [&full[..31], &full].map(|entries| list(&bob, 2, entries, false));
+        let [beside, full] = [&full[..31], &full].map(|entries| bob.list(2, entries, false));
         assert_eq!(events(&bob, &[first.clone(), beside]), []);
         let retired = Event::DeviceRetired { peer: bob.jid.clone(), device: 7 };
         assert_eq!(events(&bob, &[first, full]), [retired]);
@@ -275,13 +321,20 @@ mod tests {
     #[test]
     fn c8_a_device_that_was_retired_or_had_no_room_is_not_one_that_a_later_list_leaves_out() {
         let bob = Fixture::new("bob@example.com", 2);
-        let first = list(&bob, 1, &[(bob.id, Live)], false);
-        let without = list(&bob, 9, &[(3, Live)], false);
+        let first = bob.list(1, &[(bob.id, Live)], false);
+        let without = bob.list(9, &[(3, Live)], false);
         assert!(taken(&bob, &[first.clone(), without.clone()]).0);
         let full: Vec<_> = (100..132).map(|device| (device, Live)).collect();
-        for gone in [list(&bob, 2, &[(bob.id, Retired)], false), list(&bob, 2, &full, false)] {
+        for gone in [bob.list(2, &[(bob.id, Retired)], false), bob.list(2, &full, false)] {
             assert!(!taken(&bob, &[first.clone(), gone, without.clone()]).0);
         }
+    }
+
+    #[test]
+    fn c12_a_device_that_the_first_list_which_names_it_retires_is_told() {
+        let bob = Fixture::new("bob@example.com", 2);
+        let lists = [bob.list(1, &[(7, Live)], false), bob.list(2, &[(7, Live), (bob.id, Retired)], false)];
+        assert_eq!(events(&bob, &lists), [Event::DeviceRetired { peer: bob.jid.clone(), device: bob.id }]);
     }
 
     #[test]
@@ -289,11 +342,11 @@ mod tests {
         let alice = Fixture::new("alice@example.com", 2);
         // There before this device; then this device; then the rest.
         let lists = [
-            list(&alice, 1, &[(8, Live)], false),
-            list(&alice, 2, &[(8, Live), (7, Live)], false),
-            list(&alice, 3, &[(8, Live), (7, Live), (9, Live)], false),
-            list(&alice, 4, &[(8, Retired), (7, Live), (9, Live)], false),
-            list(&alice, 5, &[(8, Retired), (7, Retired), (9, Live)], false),
+            alice.list(1, &[(8, Live)], false),
+            alice.list(2, &[(8, Live), (7, Live)], false),
+            alice.list(3, &[(8, Live), (7, Live), (9, Live)], false),
+            alice.list(4, &[(8, Retired), (7, Live), (9, Live)], false),
+            alice.list(5, &[(8, Retired), (7, Retired), (9, Live)], false),
         ];
         let peer = alice.jid.clone();
         let expected =
@@ -306,10 +359,10 @@ mod tests {
     fn c12_what_one_of_two_lists_made_at_once_does_not_know_is_not_retired() {
         let alice = Fixture::new("alice@example.com", 2);
         let lists = [
-            list(&alice, 1, &[(8, Live), (7, Live)], false),
-            list(&alice, 2, &[(8, Retired), (7, Live), (9, Live)], false),
-            list(&alice, 2, &[(8, Live), (7, Live), (10, Live)], false),
-            list(&alice, 3, &[(8, Retired), (7, Live), (9, Live), (10, Live)], false),
+            alice.list(1, &[(8, Live), (7, Live)], false),
+            alice.list(2, &[(8, Retired), (7, Live), (9, Live)], false),
+            alice.list(2, &[(8, Live), (7, Live), (10, Live)], false),
+            alice.list(3, &[(8, Retired), (7, Live), (9, Live), (10, Live)], false),
         ];
         let told = events(&alice, &lists);
         let retired = |event: &&Event| matches!(event, Event::DeviceRetired { device, .. } if *device != 8);

@@ -321,9 +321,10 @@ pub(crate) struct LeftOut {
     /// Until when what such a device writes in its session is read.
     #[tls_codec(with = "crate::wire::time")]
     pub(crate) until: Timestamp,
-    /// When a device that may not know of it was last shown it.
+    /// Which devices that may not know of it have been shown it since then.
     #[tls_codec(with = "crate::wire::time")]
-    pub(crate) shown: Timestamp,
+    pub(crate) since: Timestamp,
+    pub(crate) shown: Vec<u32>,
 }
 
 /// Somebody else's account, or one's own as the other devices show it.
@@ -357,7 +358,7 @@ pub(crate) struct Contact {
     pub(crate) list_version: u32,
     /// The devices that live by it.
     pub(crate) live: Vec<u32>,
-    /// What it does not know of.
+    /// The list before, while `list` does not know of it.
     pub(crate) left_out: Option<LeftOut>,
     /// The highest version that any verified statement named.
     pub(crate) list_named: u32,
@@ -422,6 +423,15 @@ impl Contact {
     /// Whether `key` is one that the user may accept in the place of the one known.
     pub(crate) fn may_accept(&self, key: &Digest) -> bool {
         [self.other_key, self.former_key].contains(&Some(*key)) || self.verified_elsewhere(key).is_some()
+    }
+
+    /// Forgets which list the account has.
+    pub(crate) fn forget_list(&mut self) {
+        self.list = Bytes::new(Vec::new());
+        self.list_version = 0;
+        self.live = Vec::new();
+        self.left_out = None;
+        self.list_named = 0;
     }
 
     /// When the next fetch begins, or devices that are left out are read no more.

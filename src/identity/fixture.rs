@@ -5,8 +5,8 @@ use chacha20::rand_core::SeedableRng;
 
 use crate::env::Timestamp;
 use crate::identity::{
-    AccountKey, CERTIFICATE_LABEL, CertificateTbs, DeviceCertificate, DeviceRecord, Prekey, PublicKey,
-    RECORD_LABEL, RecordTbs, join,
+    AccountKey, CERTIFICATE_LABEL, CertificateTbs, DeviceCertificate, DeviceEntry, DeviceList, DeviceRecord,
+    DeviceState, LIST_LABEL, ListTbs, Prekey, PublicKey, RECORD_LABEL, RecordTbs, join,
 };
 use crate::jid::BareJid;
 use crate::suite::kdf::signed_bytes;
@@ -85,6 +85,19 @@ impl Device {
     pub(crate) fn record(&self) -> DeviceRecord {
         let bytes = self.sign_as_device(RECORD_LABEL, &self.record_tbs().encode());
         DeviceRecord::verify(&bytes, &self.jid, &Suites::default(), now()).unwrap()
+    }
+
+    /// A list of its account.
+    pub(crate) fn list(&self, version: u32, entries: &[(u32, DeviceState)], tombstone: bool) -> DeviceList {
+        let entry = |(device, state): &(u32, DeviceState)| DeviceEntry {
+            device: *device,
+            lowest_serial: 1,
+            state: *state,
+        };
+        let entries = entries.iter().map(entry).collect();
+        let tbs = ListTbs::new(&self.jid, &self.account(), version, entries, tombstone);
+        let bytes = self.sign_as_account(LIST_LABEL, &tbs.encode());
+        DeviceList::verify(&bytes, &self.jid, &self.account(), &Suites::default()).unwrap()
     }
 
     /// `content` and its signature by the account key.

@@ -66,6 +66,7 @@
 //! | an offer is the offerer's first thing in each chain | prepared after the root step of that chain | so the epoch of the message is the one before |
 //! | the short string for linking | fifteen digits, over the session's id too; the old device certifies only when both users have agreed | a user who has looked at one screen only certifies nothing |
 //! | who is asked to link | devices of the list that are online | a message to the bare JID would come back to the sender |
+//! | which devices a list names | also those of a list before that its maker was not shown, alive as they were | a server that loses or hides a list must neither shut devices out nor bring one back; the user is told and retires what is lost |
 //!
 //! # Not yet there
 //!

@@ -110,9 +110,10 @@
 //! their certificates and when they were last heard of. A new one is `NewDevice` with the own JID on the others: ask
 //! whether the user has added it. `Command::RetireDevice` shuts a lost one out; that one gets `Retired` when it comes
 //! online. Offer it only where `Engine::standing` is `Member { account_key: true }`. Where all devices were lost and the
-//! server shows nothing of them, contacts show them to the new one: they come as `NewDevice`, to be retired. Until then
-//! contacts read what such a device writes, for a week at most. Let the user retire one by its number, too, which an
-//! earlier `own_devices` gave, for the server may keep contacts from telling.
+//! server shows nothing of them, contacts show them to the new one. They come as `NewDevice`, and are written to and read
+//! as before until they are retired, so ask at once. A device of which the new one hears nothing, for the server keeps
+//! contacts from telling, is read for a week at most; `RetireDevice` takes its number, too, as an earlier `own_devices` gave
+//! it.
 //!
 //! `Command::Leave` ends encryption for the account, on *all* its devices: ask twice. No event tells of it here, only
 //! `Standing::Left`. All keys are forgotten, and messages go out in clear from then on. The other devices get

@@ -124,6 +124,14 @@ fn c8_a_device_that_is_left_out_and_names_a_list_that_is_not_there_is_none() {
     world.advance(Duration::from_mins(10));
     steal(&mut world);
     assert!(!taken(&world), "{}", world.dump());
+    // And that it is retired is told all the same.
+    let tablet = id(&world, TABLET);
+    assert_eq!(retired(&world, tablet), 0);
+    world.connect(LAPTOP);
+    world.run();
+    world.command(LAPTOP, Command::RetireDevice { device: tablet });
+    world.advance(Duration::from_mins(61));
+    assert_eq!(retired(&world, tablet), 1);
 }
 
 /// The first of its devices that is asked knows the list already, and is silent.

@@ -70,10 +70,7 @@ impl Draft<'_> {
         self.drop_devices(account)?;
         let contact = self.contact_mut(account)?;
         contact.account_key = key;
-        contact.list = Bytes::new(Vec::new());
-        contact.live = Vec::new();
-        contact.list_version = 0;
-        contact.list_named = 0;
+        contact.forget_list();
         // A fetch under way may have had the records already.
         contact.tried = 0;
         self.own_mut()?.list_fetched = false;

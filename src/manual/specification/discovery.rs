@@ -161,8 +161,9 @@
 //!
 //! A request may have a list of the account as `devices`, which the asking device knows and the asked one may not: contacts
 //! may be the only ones that know of a list whose devices are lost and which the server does not show. It is the
-//! newest, if that does not let the device live that is asked. Else it is the one before, if the newest does not name
-//! all devices of it and it does not name the device that is asked; of a list this is done for seven days, once a day.
+//! newest, if that does not let the device live that is asked. Else it is the one before, if the newest is not full and
+//! does not name all devices of that, and that does not name the device that is asked. This is done for seven days, and for
+//! each device once a day at most, when keys of the account are fetched.
 //!
 //! The device that is asked takes a list that is under its own account key. A newer one it takes as one that its server
 //! shows; so it does with one of the version that says something else, once, if it has the account key. Of an older one

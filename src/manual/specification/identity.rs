@@ -87,8 +87,9 @@
 //! the other of a version if it takes nothing back, and raises an event: the device that knew of both may be lost.
 //!
 //! So a list that is not full, and does not name a device that one before let live, does not retire it: it was made where
-//! that was not shown. No message of the user is sealed for the device, and sessions with it stay to be read in
-//! for seven days, until a list names it or is full, or it opens a handshake that names a version which is not to be had.
+//! that was not shown. No message of the user is sealed for the device, and sessions with it stay to be read in, for
+//! seven days at most and not less than an archive is read: until a list names it or is full, or it opens a handshake
+//! that names a version which is not to be had.
 //! Whoever knows the list before [shows it](super::discovery#keys-from-the-device-itself) to a device that does not, so
 //! that the next list names what it did. To retire a device of which its user's list knows nothing, the next list
 //! has it as retired, with 1 as the lowest serial.
