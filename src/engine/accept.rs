@@ -268,7 +268,7 @@ impl Draft<'_> {
     }
 
     /// Whether the account's list and what is known of the device let this certificate be used.
-    fn may_be_admitted(
+    pub(super) fn may_be_admitted(
         &mut self,
         jid: &BareJid,
         device: u32,
@@ -282,16 +282,17 @@ impl Draft<'_> {
             && let Err(reason) = list.accepts(certificate)
         {
             // A newer list may have the device, until that list is there; none takes a retired one
-            // back.
-            let newer = list_version > list.version();
+            // back, and who has said so falsely is not believed again.
+            let disproved = self.device(jid, device)?.is_some_and(|known| known.disproved);
+            let retired = self.left_out(jid)?.is_some_and(|before| before.retires(device));
+            let newer = list_version > list.version() && !disproved && !retired;
             if !newer || list.holds(device) {
                 self.look_for(jid, device)?;
                 return Ok(Err(reason));
             }
         }
         match self.device(jid, device)? {
-            // It has said so itself, whatever list a server shows.
-            Some(known) if known.retired => Ok(Err(Misbehaviour::Retired.into())),
+            _ if self.is_gone(jid, device)? => Ok(Err(Misbehaviour::Retired.into())),
             Some(known) => {
                 let known = DeviceCertificate::from_store(known.certificate.as_slice());
                 Ok(certificate.check_successor_of(&known.map_err(|_| Misuse::Record)?))
@@ -457,7 +458,8 @@ impl Draft<'_> {
         let own = self.own()?.jid == *jid;
         let contact = self.contact_mut(jid)?;
         contact.sticky |= !own;
-        contact.list_named = contact.list_named.max(arrival.list_version);
+        self.version_named(jid, device, arrival.list_version)?;
+        let contact = self.contact_mut(jid)?;
         let wanted = contact.list_named > contact.list_version;
         if wanted {
             self.want_keys(jid)?;

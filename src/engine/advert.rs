@@ -419,7 +419,8 @@ impl Draft<'_> {
         }
         let contact = self.contact_mut(jid)?;
         let newer = version > contact.list_version;
-        contact.list_named = contact.list_named.max(version);
+        self.version_named(jid, device, version)?;
+        let contact = self.contact_mut(jid)?;
         if newer {
             // Soon asked for again.
             contact.withheld = contact.withheld.min(1);

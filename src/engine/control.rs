@@ -15,14 +15,14 @@ use crate::wire::to_base64;
 impl Draft<'_> {
     /// Acts on what the engine at the other end of this session says. The session is stored as it is after reading.
     pub(super) fn controlled(&mut self, key: &SessionKey, said: Timestamp, control: &Control) -> Done {
-        let (jid, _, _) = key;
+        let (jid, device, _) = key;
         match control {
             Control::ListVersion(version) => {
                 let version = *version;
                 let contact = self.contact_mut(jid)?;
                 if version > contact.list_version {
                     // Whatever others have named: one of them may lie.
-                    contact.list_named = contact.list_named.max(version);
+                    self.version_named(jid, *device, version)?;
                     self.want_keys(jid)?;
                 }
                 Ok(())

@@ -189,11 +189,12 @@ impl Draft<'_> {
 
     /// The same of a newer list that does not know of the one known here: it was made where that was not shown.
     pub(super) fn amend_newer(&mut self, known: &DeviceList, taken: &DeviceList) -> Done {
-        if taken.entries().len() >= MAX_DEVICES {
-            // What it does not hold had to make room.
-            return Ok(());
-        }
-        self.list_again(known.entries().iter().filter(|entry| !taken.holds(entry.device)).copied().collect())
+        let lost = known.entries().iter().filter(|entry| {
+            // What a full one does not hold had to make room.
+            taken.leaves_out(entry.device)
+                || entry.state == DeviceState::Retired && taken.is_live(entry.device)
+        });
+        self.list_again(lost.copied().collect())
     }
 
     /// Has the next list say this of devices.

@@ -253,16 +253,37 @@ impl<'a> Draft<'a> {
 #[cfg(test)]
 pub(crate) mod testing {
     use super::*;
-    use crate::agent::LocalAgent;
+    use crate::agent::{AgentIdentity, LocalAgent};
     use crate::engine::Engine;
-    use crate::identity::fixture::rng;
+    use crate::identity::fixture::{Device, rng};
     use crate::suite::Suites;
 
     /// What is done in a step of a device of Alice with the id 7, and what it tells.
     pub(crate) fn drafted<T>(now: Timestamp, act: impl FnOnce(&mut Draft<'_>) -> T) -> (T, Vec<Event>) {
+        let agent = LocalAgent::generate(&Suites::default(), &mut rng(1));
+        run(agent.identity(), now, act)
+    }
+
+    /// The same on a linked device of the account of `alice`.
+    pub(crate) fn drafted_linked<T>(
+        alice: &Device,
+        now: Timestamp,
+        act: impl FnOnce(&mut Draft<'_>) -> T,
+    ) -> (T, Vec<Event>) {
+        let agent = LocalAgent::without_account_key(&Suites::default(), &mut rng(1));
+        run(agent.identity(), now, |draft| {
+            draft.own_mut().unwrap().certificate = alice.certificate().bytes().into();
+            act(draft)
+        })
+    }
+
+    fn run<T>(
+        identity: AgentIdentity,
+        now: Timestamp,
+        act: impl FnOnce(&mut Draft<'_>) -> T,
+    ) -> (T, Vec<Event>) {
         let rng = &mut rng(1);
-        let agent = LocalAgent::generate(&Suites::default(), rng);
-        let mut engine = Engine::new(Config::new("alice@example.com", agent.identity()).unwrap());
+        let mut engine = Engine::new(Config::new("alice@example.com", identity).unwrap());
         let env = &mut Env { now, rng };
         engine.handle(env, Input::Tick).unwrap().persist(|_| Ok::<(), ()>(())).unwrap();
         let mut effects = Vec::new();

@@ -103,25 +103,23 @@ impl Draft<'_> {
         Ok(self.devices_of(jid).len() < MAX_DEVICES || self.device_to_forget(jid)?.is_some())
     }
 
-    /// A device of the account that is no more; not one of which the list has yet to say so.
+    /// A device of the account that is no more: one without sessions, else one that the list leaves out, else one of whose
+    /// retirement the list does not know.
     fn device_to_forget(&self, jid: &BareJid) -> Result<Option<u32>, Error> {
         let Some(list) = self.list_of(jid)? else { return Ok(None) };
-        let mut read = None;
+        let (mut left_out, mut unsaid) = (None, None);
         for device in self.devices_of(jid) {
-            let said = |known: &Device| !known.retired || list.retires(device);
-            let Some(known) = self.device(jid, device)?.filter(|known| said(known)) else { continue };
-            if list.is_live(device) {
-                continue;
-            }
-            if self.sessions_of(jid, device).is_empty() {
+            let Some(known) = self.device(jid, device)?.filter(|_| !list.is_live(device)) else { continue };
+            if known.retired && !list.retires(device) {
+                unsaid = unsaid.or(Some(device));
+            } else if self.sessions_of(jid, device).is_empty() {
                 return Ok(Some(device));
-            }
-            // One that no list has held may be in one that is about to come.
-            if known.listed && list.leaves_out(device) {
-                read = read.or(Some(device));
+            } else if known.listed && list.leaves_out(device) {
+                // One that no list has held may be in one that is about to come.
+                left_out = left_out.or(Some(device));
             }
         }
-        Ok(read)
+        Ok(left_out.or(unsaid))
     }
 
     /// Adds a device known by its certificate.
@@ -145,6 +143,7 @@ impl Draft<'_> {
             certificate: certificate.bytes().to_vec().into(),
             good_until: 0,
             listed: false,
+            disproved: false,
             retired: false,
             suites: Vec::new(),
             advert_sequence: 0,

@@ -6,7 +6,7 @@ use crate::engine::draft::{Done, Draft};
 use crate::engine::records::LeftOut;
 use crate::env::Timestamp;
 use crate::error::{Error, Malformed, Misuse, Reason};
-use crate::identity::DeviceList;
+use crate::identity::{DeviceList, DeviceState};
 use crate::jid::BareJid;
 
 /// How long a device is read that a list leaves out: own devices and contacts have the next list name it once one of them
@@ -18,24 +18,29 @@ const LEFT_OUT: Duration = Duration::from_hours(7 * 24);
 const SHOWN_EACH: Duration = Duration::from_hours(24);
 
 impl Draft<'_> {
-    /// Keeps the list known if `list`, which comes in its place, does not know of it; the first of several.
+    /// Keeps the list known if `list`, which comes in its place, does not know of it. Of several the first, unless another
+    /// retires what that has.
     pub(super) fn note_left_out(&mut self, jid: &BareJid, list: &DeviceList) -> Done {
         let lacks = |before: &DeviceList| {
             let named = before.entries().iter().any(|entry| list.leaves_out(entry.device));
             before.account() == list.account() && named
         };
-        let kept = self.left_out(jid)?;
-        if kept.is_some_and(|kept| lacks(&kept)) {
+        let (kept, known) = (self.left_out(jid)?, self.list_of(jid)?);
+        let retires = |known: &DeviceList, kept: &DeviceList| {
+            kept.entries().iter().any(|entry| kept.is_live(entry.device) && known.retires(entry.device))
+        };
+        let newer = |kept: &DeviceList| known.as_ref().is_some_and(|known| retires(known, kept));
+        if kept.is_some_and(|kept| lacks(&kept) && !newer(&kept)) {
             return Ok(());
         }
-        let known = self.list_of(jid)?.filter(lacks);
+        let known = known.filter(lacks);
         let (since, until) = (self.now, self.now.after(LEFT_OUT));
         self.contact_mut(jid)?.left_out =
             known.map(|known| LeftOut { list: known.bytes().into(), until, since, shown: Vec::new() });
         Ok(())
     }
 
-    fn left_out(&self, jid: &BareJid) -> Result<Option<DeviceList>, Error> {
+    pub(super) fn left_out(&self, jid: &BareJid) -> Result<Option<DeviceList>, Error> {
         let left_out = self.contact(jid)?.and_then(|contact| contact.left_out.as_ref());
         let list = left_out.map(|left_out| DeviceList::from_store(left_out.list.as_slice()));
         Ok(list.transpose().map_err(|_| Misuse::Record)?)
@@ -58,7 +63,7 @@ impl Draft<'_> {
             // One that no list has held may be in one that is about to come.
             let listed = self.device(jid, device)?.is_some_and(|known| known.listed);
             if listed && list.leaves_out(device) {
-                self.close_sessions(jid, device)?;
+                self.disprove(jid, device)?;
             }
         }
         Ok(())
@@ -109,7 +114,10 @@ impl Draft<'_> {
             let same = shown.entries() == known.entries() && shown.is_tombstone() == known.is_tombstone();
             return if makes && !same { self.take_list(own, bytes) } else { Ok(Ok(())) };
         }
-        let lost = shown.entries().iter().any(|entry| known.leaves_out(entry.device));
+        let lost = shown.entries().iter().any(|entry| {
+            known.leaves_out(entry.device)
+                || entry.state == DeviceState::Retired && known.is_live(entry.device)
+        });
         if !lost || shown.is_tombstone() {
             return Ok(Ok(()));
         }
@@ -124,15 +132,16 @@ impl Draft<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::draft::testing::drafted;
+    use crate::engine::draft::testing::{drafted, drafted_linked};
     use crate::engine::records::CatchUp;
+    use crate::error::Misbehaviour;
     use crate::identity::DeviceState::{Live, Retired};
     use crate::identity::fixture::{Device, now};
     use crate::session::testing::Handshake;
     use crate::suite::SUITE_HYBRID;
 
-    /// Bob's list names the devices 3 and 4; then one that does not know of it names 5 and 6. He has a device 8, too.
-    fn with_two_lists(draft: &mut Draft<'_>) -> Device {
+    /// Bob, with some of whose devices there are sessions.
+    fn with_sessions(draft: &mut Draft<'_>) -> Device {
         let bob = Device::new("bob@example.com", 2);
         for device in [3, 4, 5, 6, 8] {
             let mut known = Device::new("bob@example.com", 2);
@@ -141,6 +150,12 @@ mod tests {
             let (session, _) = Handshake::new(&SUITE_HYBRID).run();
             draft.state.sessions.put((bob.jid.clone(), device, session.id()), session);
         }
+        bob
+    }
+
+    /// His list names the devices 3 and 4; then one that does not know of it names 5 and 6. He has a device 8, too.
+    fn with_two_lists(draft: &mut Draft<'_>) -> Device {
+        let bob = with_sessions(draft);
         draft.store_list(&bob.jid, &bob.list(7, &[(3, Live), (4, Live)], false)).unwrap();
         draft.store_list(&bob.jid, &bob.list(900, &[(5, Live), (6, Live)], false)).unwrap();
         bob
@@ -206,5 +221,96 @@ mod tests {
             draft.store_list(&bob.jid, &bob.list(901, &both, false)).unwrap();
             assert_eq!(shown(draft), []);
         });
+    }
+
+    #[test]
+    fn c8_of_an_older_list_that_is_shown_what_the_own_one_does_not_say_is_taken() {
+        let alice = Device::new("alice@example.com", 2);
+        let own = [(1, Live), (7, Live), (8, Live)];
+        let taken = |known: &[(u32, DeviceState)], shown: &[(u32, DeviceState)]| {
+            let act = |draft: &mut Draft<'_>| {
+                draft.store_list(&alice.jid, &alice.list(1001, known, false)).unwrap();
+                let shown = alice.list(6, shown, false);
+                assert_eq!(draft.take_list_shown(&alice.jid, shown.bytes()).unwrap(), Ok(()));
+                let amends = draft.own().unwrap().amends.clone();
+                amends.iter().map(|entry| (entry.device, entry.state)).collect::<Vec<_>>()
+            };
+            drafted_linked(&alice, now(), act).0
+        };
+        assert_eq!(taken(&own, &[(1, Live), (8, Retired)]), [(8, Retired)]);
+        assert_eq!(taken(&own, &[(1, Live), (2, Live), (3, Retired)]), [(2, Live), (3, Retired)]);
+        assert_eq!(taken(&[(1, Retired), (7, Live)], &[(1, Live), (7, Live)]), []);
+        let full: Vec<_> = (1..=32).map(|device| (device, Live)).collect();
+        assert_eq!(taken(&full, &[(40, Live), (41, Retired)]), []);
+        assert_eq!(taken(&full, &[(40, Live), (9, Retired)]), [(9, Retired)]);
+    }
+
+    #[test]
+    fn c8_of_two_lists_before_the_one_is_shown_that_retires_a_device_of_the_other() {
+        let bob = Device::new("bob@example.com", 2);
+        let kept = |third: DeviceState| {
+            let lists = [
+                bob.list(1, &[(3, Live), (4, Live)], false),
+                bob.list(2, &[(5, Live)], false),
+                bob.list(3, &[(5, Live), (4, third)], false),
+                bob.list(4, &[(6, Live)], false),
+            ];
+            let act = |draft: &mut Draft<'_>| {
+                for list in &lists {
+                    draft.store_list(&bob.jid, list).unwrap();
+                }
+                draft.left_out(&bob.jid).unwrap().unwrap().version()
+            };
+            drafted(now(), act).0
+        };
+        assert_eq!([Live, Retired].map(kept), [1, 3]);
+    }
+
+    /// Why a handshake of Bob's device is not admitted that names a version after all of these lists.
+    fn refused(draft: &mut Draft<'_>, bob: &Device) -> Option<Reason> {
+        draft.may_be_admitted(&bob.jid, bob.id, &bob.certificate(), 2000).unwrap().err()
+    }
+
+    #[test]
+    fn c8_a_device_that_claims_falsely_to_stand_in_a_newer_list_is_believed_once() {
+        let retired = Some(Misbehaviour::Retired.into());
+        for week in [false, true] {
+            drafted(now(), |draft| {
+                let bob = Device::new("bob@example.com", 2);
+                draft.introduce(&bob.jid, &bob.certificate()).unwrap();
+                if week {
+                    draft.store_list(&bob.jid, &bob.list(7, &[(bob.id, Live)], false)).unwrap();
+                }
+                draft.store_list(&bob.jid, &bob.list(900, &[(9, Live)], false)).unwrap();
+                let (session, _) = Handshake::new(&SUITE_HYBRID).run();
+                draft.state.sessions.put((bob.jid.clone(), bob.id, session.id()), session);
+                assert_eq!(refused(draft, &bob), None);
+                draft.version_named(&bob.jid, bob.id, 2000).unwrap();
+                if week {
+                    draft.now = now().after(LEFT_OUT);
+                    draft.left_out_due(&bob.jid, None).unwrap();
+                } else {
+                    draft.close_unlisted(&bob.jid).unwrap();
+                }
+                assert_eq!(refused(draft, &bob), retired);
+                assert_eq!(draft.contact(&bob.jid).unwrap().unwrap().list_named, 900);
+                // Until a list names it.
+                let named = bob.list(901, &[(9, Live), (bob.id, Live)], false);
+                draft.store_list(&bob.jid, &named).unwrap();
+                assert_eq!(refused(draft, &bob), None);
+            });
+        }
+    }
+
+    #[test]
+    fn c8_a_device_that_was_retired_before_it_was_known_is_not_admitted_by_its_own_word() {
+        for (state, expected) in [(Live, None), (Retired, Some(Misbehaviour::Retired.into()))] {
+            drafted(now(), |draft| {
+                let bob = Device::new("bob@example.com", 2);
+                draft.store_list(&bob.jid, &bob.list(7, &[(3, Live), (bob.id, state)], false)).unwrap();
+                draft.store_list(&bob.jid, &bob.list(900, &[(9, Live)], false)).unwrap();
+                assert_eq!(refused(draft, &bob), expected);
+            });
+        }
     }
 }

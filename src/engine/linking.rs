@@ -14,7 +14,7 @@ use crate::engine::draft::{Done, Draft};
 use crate::engine::records::{Linking, LinkingStage, SessionKey};
 use crate::env::Timestamp;
 use crate::error::{Error, Misbehaviour, Misuse, Reason};
-use crate::identity::{DeviceCertificate, spelled};
+use crate::identity::{DeviceCertificate, DeviceEntry, DeviceState, spelled};
 use crate::jid::BareJid;
 use crate::linking::{DeviceKeys, LinkingMessage, Run, Transcript};
 use crate::stanza::{Body, Content, Control};
@@ -280,7 +280,8 @@ impl Draft<'_> {
         if !linking.new {
             if linking.stage == LinkingStage::Listing {
                 // If the list has it already, another run will find it there.
-                self.own_mut()?.amends.retain(|entry| entry.device != device);
+                let retired = |entry: &DeviceEntry| entry.state == DeviceState::Retired;
+                self.own_mut()?.amends.retain(|entry| entry.device != device || retired(entry));
             }
             self.notify(Event::LinkingFailed { run: RunId(linking.run), why });
             return self.end_linking(device);

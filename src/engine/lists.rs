@@ -6,13 +6,9 @@ use crate::engine::draft::{Done, Draft};
 use crate::engine::fetch::RETRY;
 use crate::engine::records::LinkingStage;
 use crate::error::{Error, Misuse, Reason};
-use crate::identity::{DeviceCertificate, DeviceList, TOLERANCE};
+use crate::identity::{DeviceCertificate, DeviceEntry, DeviceList, DeviceState, TOLERANCE};
 use crate::jid::BareJid;
 use crate::step::Event;
-
-/// No account makes so many lists between two that a contact sees; only one made where none was shown is further, and
-/// that has the time as its version.
-const MAX_VERSION_STEP: u32 = 1 << 16;
 
 /// A list that is older than one named is asked for again after [`RETRY`], and each time after twice as long, up to
 /// this: another device may be about to put its newer one there, and who withholds it is not to be asked for ever.
@@ -83,23 +79,22 @@ impl Draft<'_> {
         if self.own()?.jid == *jid {
             let newer = self.contact(jid)?.is_some_and(|own| list.version() > own.list_version);
             self.own_mut()?.list_forked &= !newer;
-            for device in live.clone() {
-                if self.device(jid, device)?.is_some_and(|known| known.retired) {
-                    live.retain(|live| *live != device);
-                }
+        }
+        for device in live.clone() {
+            if self.is_gone(jid, device)? {
+                live.retain(|live| *live != device);
             }
         }
         self.tell_devices(jid, &live, list)?;
         self.note_left_out(jid, list)?;
-        let latest = self.now.after(TOLERANCE).as_secs();
         let contact = self.contact_mut(jid)?;
-        let newer = list.version() > contact.list_version;
         contact.list = list.bytes().into();
         contact.list_version = list.version();
-        let named = contact.list_named.max(list.version());
-        // A device that named more than there can be was wrong, and may be retired by this list; not by one known before.
-        let far = newer && named > latest && named - list.version() > MAX_VERSION_STEP;
-        contact.list_named = if far { list.version() } else { named };
+        contact.list_named = contact.list_named.max(list.version());
+        if list.retires(contact.list_named_by) {
+            // Whatever that device has named, there may be none.
+            contact.list_named = list.version();
+        }
         contact.live.clone_from(&live);
         for device in self.devices_of(jid) {
             self.judge(jid, device, Some(list))?;
@@ -107,8 +102,10 @@ impl Draft<'_> {
                 && !list.leaves_out(device)
                 && let Some(known) = self.state.devices.get_mut(&(jid.clone(), device))?
             {
-                // It stays gone whatever later lists do not say of it.
+                // It stays gone whatever later lists say or do not say of it.
                 known.listed = false;
+                known.disproved = true;
+                known.retired |= list.holds(device);
             }
             // One that the list does not know yet may be newer than the list.
             if list.holds(device) && !live.contains(&device) {
@@ -165,11 +162,43 @@ impl Draft<'_> {
         for device in self.devices_of(jid) {
             let listed = self.device(jid, device)?.is_some_and(|known| known.listed);
             let stays = live.contains(&device) || read && listed && list.leaves_out(device);
-            if !stays {
-                self.close_sessions(jid, device)?;
+            if !stays && !self.sessions_of(jid, device).is_empty() {
+                self.disprove(jid, device)?;
             }
         }
         Ok(())
+    }
+
+    /// No list lets a device live that had sessions: its word that one is to come is not taken again.
+    pub(super) fn disprove(&mut self, jid: &BareJid, device: u32) -> Done {
+        self.close_sessions(jid, device)?;
+        if let Some(known) = self.state.devices.get_mut(&(jid.clone(), device))? {
+            known.disproved = true;
+        }
+        let contact = self.contact_mut(jid)?;
+        if contact.list_named_by == device {
+            contact.list_named = contact.list_version;
+        }
+        Ok(())
+    }
+
+    /// A device has named a version of its account's list.
+    pub(super) fn version_named(&mut self, jid: &BareJid, device: u32, version: u32) -> Done {
+        let contact = self.contact_mut(jid)?;
+        if version > contact.list_named {
+            (contact.list_named, contact.list_named_by) = (version, device);
+        }
+        Ok(())
+    }
+
+    /// Whether a device has ever been known to be retired, whatever later lists say: their makers may not have known it.
+    pub(super) fn is_gone(&self, jid: &BareJid, device: u32) -> Result<bool, Error> {
+        let own = self.own()?;
+        let retires = |entry: &DeviceEntry| entry.device == device && entry.state == DeviceState::Retired;
+        // Where the list can be signed, that closes the session when it has told the device.
+        let signs = self.config.identity.has_account_key();
+        let amended = !signs && own.jid == *jid && own.amends.iter().any(retires);
+        Ok(amended || self.device(jid, device)?.is_some_and(|known| known.retired))
     }
 
     /// Tells of a list that is older than one named, once for each stream, and notes when it is asked for again.
@@ -226,15 +255,17 @@ impl Draft<'_> {
 
     /// Notes until when a device may be sent to, by its certificate and its account's list.
     pub(super) fn judge(&mut self, jid: &BareJid, device: u32, list: Option<&DeviceList>) -> Done {
+        let gone = self.is_gone(jid, device)?;
         let Some(known) = self.state.devices.get_mut(&(jid.clone(), device))? else { return Ok(()) };
         let certificate = DeviceCertificate::from_store(known.certificate.as_slice());
         let certificate = certificate.map_err(|_| Misuse::Record)?;
-        let accepted = !known.retired && list.is_some_and(|list| list.accepts(&certificate).is_ok());
+        let accepted = !gone && list.is_some_and(|list| list.accepts(&certificate).is_ok());
         known.good_until = if accepted { certificate.not_after().after(TOLERANCE).as_secs() } else { 0 };
         if !accepted {
             return Ok(());
         }
         known.listed = true;
+        known.disproved = false;
         self.listed(jid, device)
     }
 }
@@ -242,9 +273,8 @@ impl Draft<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::draft::testing::drafted;
+    use crate::engine::draft::testing::{drafted, drafted_linked};
     use crate::env::Timestamp;
-    use crate::identity::DeviceState;
     use crate::identity::fixture::{Device as Fixture, now};
 
     use DeviceState::{Live, Retired};
@@ -265,24 +295,68 @@ mod tests {
         })
     }
 
-    /// Which version is still asked for once the second list has come, if after the first this one was named.
-    fn wanted(named: u32) -> u32 {
+    #[test]
+    fn c8_a_version_is_asked_for_until_a_list_retires_who_has_named_it() {
         let bob = Fixture::new("bob@example.com", 2);
-        let lists = [1, 2].map(|version| bob.list(version, &[(7, Live)], false));
-        let (wanted, _) = drafted(now(), |draft| {
-            draft.store_list(&bob.jid, &lists[0]).unwrap();
-            draft.contact_mut(&bob.jid).unwrap().list_named = named;
-            draft.store_list(&bob.jid, &lists[1]).unwrap();
-            draft.contact(&bob.jid).unwrap().unwrap().list_named
-        });
-        wanted
+        let wanted = |state| {
+            let lists =
+                [bob.list(1, &[(3, Live), (8, Live)], false), bob.list(2, &[(3, state), (8, Live)], false)];
+            let act = |draft: &mut Draft<'_>| {
+                draft.store_list(&bob.jid, &lists[0]).unwrap();
+                draft.version_named(&bob.jid, 8, 2).unwrap();
+                draft.version_named(&bob.jid, 3, u32::MAX).unwrap();
+                draft.version_named(&bob.jid, 8, 5).unwrap();
+                draft.store_list(&bob.jid, &lists[1]).unwrap();
+                draft.contact(&bob.jid).unwrap().unwrap().list_named
+            };
+            drafted(now(), act).0
+        };
+        assert_eq!([Live, Retired].map(wanted), [u32::MAX, 2]);
     }
 
+    /// The server has shown no list where the third one was made, and an old one there.
     #[test]
-    fn c8_a_version_that_was_named_is_asked_for_unless_there_can_be_none() {
-        let time = now().as_secs();
-        assert_eq!([2, 3, 1 << 16, time].map(wanted), [2, 3, 1 << 16, time]);
-        assert_eq!([time + 100_000, u32::MAX].map(wanted), [2, 2]);
+    fn c8_a_device_that_a_list_has_retired_stays_so_whatever_lists_come() {
+        let bob = Fixture::new("bob@example.com", 2);
+        let lists = [
+            bob.list(5, &[(1, Live), (bob.id, Live)], false),
+            bob.list(6, &[(1, Live), (bob.id, Retired)], false),
+            bob.list(1000, &[(9, Live)], false),
+            bob.list(1001, &[(1, Live), (9, Live), (bob.id, Live)], false),
+        ];
+        let (lives, events) = drafted(now(), |draft| {
+            draft.introduce(&bob.jid, &bob.certificate()).unwrap();
+            let lives = lists.iter().map(|list| {
+                assert_eq!(draft.take_list(&bob.jid, list.bytes()).unwrap(), Ok(()));
+                let listed = draft.contact(&bob.jid).unwrap().unwrap().live.contains(&bob.id);
+                let good = draft.device(&bob.jid, bob.id).unwrap().unwrap().is_good(draft.now);
+                (listed, good)
+            });
+            lives.collect::<Vec<_>>()
+        });
+        assert_eq!(lives, [(true, true), (false, false), (false, false), (false, false)]);
+        assert_eq!(events, [Event::DeviceRetired { peer: bob.jid.clone(), device: bob.id }]);
+    }
+
+    /// It cannot have a list signed.
+    #[test]
+    fn c8_what_a_linked_device_knows_as_retired_is_not_sealed_to_though_it_was_never_known() {
+        let alice = Fixture::new("alice@example.com", 2);
+        let lists = [
+            alice.list(5, &[(1, Live), (7, Live), (alice.id, Retired)], false),
+            alice.list(1000, &[(9, Live)], false),
+            alice.list(1001, &[(1, Live), (7, Live), (9, Live), (alice.id, Live)], false),
+        ];
+        let ((listed, good), _) = drafted_linked(&alice, now(), |draft| {
+            for list in &lists {
+                assert_eq!(draft.take_list(&alice.jid, list.bytes()).unwrap(), Ok(()));
+            }
+            draft.introduce(&alice.jid, &alice.certificate()).unwrap();
+            draft.judge(&alice.jid, alice.id, Some(&lists[2])).unwrap();
+            let listed = draft.contact(&alice.jid).unwrap().unwrap().live.contains(&alice.id);
+            (listed, draft.device(&alice.jid, alice.id).unwrap().unwrap().is_good(draft.now))
+        });
+        assert_eq!((listed, good), (false, false));
     }
 
     #[test]

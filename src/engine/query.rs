@@ -94,7 +94,8 @@ pub struct OwnDevice {
 pub enum Standing {
     /// It has an account key, and no list of the account with this device in it is there yet.
     New,
-    /// It has no account key, and waits to be [linked](crate::Command::Link); again, if its certificate has ended.
+    /// It has no account key, and waits to be [linked](crate::Command::Link); again, if its certificate has ended
+    /// or the list does not name it.
     Unlinked,
     /// It is being linked.
     Linking,

@@ -362,6 +362,8 @@ pub(crate) struct Contact {
     pub(crate) left_out: Option<LeftOut>,
     /// The highest version that any verified statement named.
     pub(crate) list_named: u32,
+    /// The device that named it.
+    pub(crate) list_named_by: u32,
     /// Whether an advert or a handshake of the account has been verified: nothing goes to it in clear
     /// from then on, unless the user says so.
     #[tls_codec(with = "crate::wire::flag")]
@@ -490,6 +492,7 @@ pub(crate) struct Pending {
 
 /// A verified device of another account, or another of one's own.
 #[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, stored as one record")]
 pub(crate) struct Device {
     /// Exact bytes of its newest verified record; empty if only a handshake showed it.
     pub(crate) record: Bytes,
@@ -503,7 +506,10 @@ pub(crate) struct Device {
     /// Whether a list of its account has let it live.
     #[tls_codec(with = "crate::wire::flag")]
     pub(crate) listed: bool,
-    /// Whether it has said in its newest advert that it retires, whatever list a server shows.
+    /// Whether its sessions were closed since no list lets it live: that one is to come it may not say again.
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) disproved: bool,
+    /// Whether it has said in its newest advert that it retires, or a list has said so, whatever list a server shows.
     #[tls_codec(with = "crate::wire::flag")]
     pub(crate) retired: bool,
     pub(crate) suites: Vec<u16>,

@@ -92,8 +92,8 @@
 //!   device, and let one say `AcceptLinking`. Both then get `LinkingString`. The user compares and says `ConfirmLinking` on
 //!   both; `Linked` follows on both, or `LinkingFailed`, which says why. Ten minutes are all there is. Such a device
 //!   cannot link or retire others; its certificate is renewed by those with the key.
-//! * A linked device whose certificate has ended, for it or those with the key were off for too long:
-//!   `Engine::standing` is `Unlinked` again. `Command::Link` links it as before; contacts, decisions and the sessions
+//! * A linked device whose certificate has ended, for it or those with the key were off for too long, or which the
+//!   account's list does not name, for that was made where no other was shown: `Engine::standing` is `Unlinked` again. `Command::Link` links it as before; contacts, decisions and the sessions
 //!   with contacts stay.
 //! * Another device, with a copy of the account key: `LocalAgent::for_new_device` of the backup. It adds itself.
 //! * If the account shows another account key than this agent's, `OtherAccountKey` says so, and nothing is published or sent.

@@ -118,11 +118,18 @@ fn c8_a_device_that_is_left_out_and_names_a_list_that_is_not_there_is_none() {
     }));
     world.connect(BOB);
     world.run();
-    world.connect(TABLET);
-    world.say(TABLET, BOB_JID, "first");
-    world.run();
-    world.advance(Duration::from_mins(10));
+    for text in ["first", "second", "third"] {
+        world.connect(TABLET);
+        world.command(TABLET, Command::Restored);
+        world.say(TABLET, BOB_JID, text);
+        world.run();
+        world.disconnect(TABLET);
+        world.advance(Duration::from_mins(10));
+    }
     steal(&mut world);
+    // Its word is believed once.
+    let told = bodies(&world, BOB);
+    assert!(told.contains(&"first") && !told.contains(&"second") && !told.contains(&"third"), "{told:?}");
     assert!(!taken(&world), "{}", world.dump());
     // And that it is retired is told all the same.
     let tablet = id(&world, TABLET);

@@ -90,6 +90,37 @@ fn where_a_device_stands_can_be_asked() {
     assert_eq!(told, [0, 1]);
 }
 
+/// The list of the laptop was made where none was shown, and nobody can tell it.
+#[test]
+fn c8_a_linked_device_that_a_list_leaves_out_can_be_linked_again() {
+    let mut world = linked(6);
+    let laptop = 3;
+    for device in [ALICE, NEW] {
+        world.disconnect(device);
+    }
+    for node in ["urn:xmpp:e2e:0:devices", "urn:xmpp:e2e:0:device"] {
+        world.server.set_items(ALICE_JID, node, Vec::new());
+    }
+    world.add("alice@example.com/laptop");
+    hide_lists_shown(&mut world);
+    world.now = world.now.after(Duration::from_hours(1));
+    for device in [laptop, NEW] {
+        world.connect(device);
+        world.run();
+    }
+    let standing = |world: &World| world.devices[NEW].engine().standing().unwrap();
+    assert_eq!(standing(&world), Standing::Unlinked);
+    assert!(!live(&world, laptop).contains(&id(&world, NEW)));
+    let run = compared(&mut world, laptop);
+    for device in [NEW, laptop] {
+        world.command(device, Command::ConfirmLinking { run, same: true });
+        world.run();
+    }
+    assert_eq!(standing(&world), Standing::Member { account_key: false });
+    assert!(live(&world, laptop).contains(&id(&world, NEW)));
+    goes_on(&mut world);
+}
+
 #[test]
 fn c2_a_linked_device_put_back_from_a_backup_goes_on() {
     let mut world = linked(1);

@@ -227,6 +227,28 @@ fn either_side_may_refuse_or_cancel() {
 }
 
 #[test]
+fn c8_a_device_that_the_user_retires_before_it_stands_in_the_list_is_retired() {
+    let mut world = newcomer(8);
+    let run = compared(&mut world, ALICE);
+    world.devices[ALICE].answers = false;
+    for device in [NEW, ALICE] {
+        world.command(device, Command::ConfirmLinking { run, same: true });
+        world.run();
+    }
+    // The certificate; the list is to be signed.
+    world.with(ALICE, Device::answer);
+    let new = id(&world, NEW);
+    world.command(ALICE, Command::RetireDevice { device: new });
+    world.advance(Duration::from_mins(11));
+    world.devices[ALICE].answers = true;
+    world.with(ALICE, Device::answer);
+    world.advance(Duration::from_hours(1));
+    let own = world.devices[ALICE].engine().own_devices().unwrap();
+    let of_new = own.iter().find(|known| known.device == new).map(|known| known.live);
+    assert_eq!((of_new, faults(&world, ALICE)), (Some(false), vec![LinkFault::Agent]));
+}
+
+#[test]
 fn ten_minutes_are_all_and_nothing_stays() {
     let mut world = newcomer(6);
     compared(&mut world, ALICE);

@@ -45,7 +45,10 @@ impl State {
 impl Draft<'_> {
     /// The user wants this device taken into the account by another.
     pub(in crate::engine) fn link(&mut self) -> Done {
-        let ended = self.is_unlinked()? || self.is_expired()? || !self.own()?.contested.is_empty();
+        let own = self.own()?;
+        let left_out =
+            self.list_of(&own.jid)?.is_some_and(|list| own.list_fetched && list.leaves_out(own.device));
+        let ended = self.is_unlinked()? || self.is_expired()? || !own.contested.is_empty() || left_out;
         if self.config.identity.has_account_key() || !ended || self.own()?.left {
             return Err(Misuse::Identity.into());
         }

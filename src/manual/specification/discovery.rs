@@ -47,8 +47,8 @@
 //! * Suites that the record lists and the advert of the same record does not raise an event.
 //! * A list version above the known one asks for a fetch of the list. If it cannot be had, an event
 //!   says so, and it is asked for again: on the next stream, and after times that double from 30 seconds to a day, each
-//!   time of the server and of another of the account's devices that are there. When a newer list comes than the one
-//!   known, a version named that is over 65,536 above it is forgotten: who named it was wrong, and may be retired by it.
+//!   time of the server and of another of the account's devices that are there. When a list retires the device that named
+//!   the version, or its claim to stand in a newer list proves false, the version is forgotten.
 //! * An advert of a device that the list does not hold asks for the list, too. One of an own device that names a lower
 //!   version than is known asks for the own list after 30 seconds: an older one may stand in its place.
 //! * Once an advert of an account has been verified, the account is *sticky*; see [`conduct`](super::conduct).
@@ -167,8 +167,8 @@
 //!
 //! The device that is asked takes a list that is under its own account key. A newer one it takes as one that its server
 //! shows; so it does with one of the version that says something else, once, if it has the account key. Of an older one
-//! that is no tombstone it takes the devices that its own list does not name, unless that is full: the next list
-//! names them as they were. Anything else changes nothing. The answer is the same.
+//! that is no tombstone it takes the devices that its own list does not name, unless that is full, and the retirements of
+//! those that it has as live: the next list says the same of them. Anything else changes nothing. The answer is the same.
 //!
 //! # Order of a fetch
 //!

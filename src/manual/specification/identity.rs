@@ -89,7 +89,9 @@
 //! So a list that is not full, and does not name a device that one before let live, does not retire it: it was made where
 //! that was not shown. No message of the user is sealed for the device, and sessions with it stay to be read in, for
 //! seven days at most and not less than an archive is read: until a list names it or is full, or it opens a handshake
-//! that names a version which is not to be had.
+//! that names a version which is not to be had. After that its handshakes are not accepted before a list names it.
+//! A device that one list has retired stays so for all that knew it then, whatever a later list says.
+//!
 //! Whoever knows the list before [shows it](super::discovery#keys-from-the-device-itself) to a device that does not, so
 //! that the next list names what it did. To retire a device of which its user's list knows nothing, the next list
 //! has it as retired, with 1 as the lowest serial.
