@@ -9,7 +9,7 @@ use crate::engine::advert::MAX_CONTACTS;
 use crate::engine::asks::operation;
 use crate::engine::draft::{Done, Draft};
 use crate::engine::receive::{Incoming, Message};
-use crate::engine::records::{Accepted, Arrival, OwnKey, Purpose};
+use crate::engine::records::{Accepted, Arrival, Device, OwnKey, Purpose};
 use crate::error::{Error, Malformed, Misbehaviour, Misuse, Reason, Unreadable};
 use crate::identity::{CertificateTbs, DeviceCertificate, digest};
 use crate::jid::BareJid;
@@ -283,7 +283,7 @@ impl Draft<'_> {
         {
             // A newer list may have the device, until that list is there; none takes a retired one
             // back, and who has said so falsely is not believed again.
-            let disproved = self.device(jid, device)?.is_some_and(|known| known.disproved);
+            let disproved = self.device(jid, device)?.is_some_and(Device::is_disproved);
             let retired = self.left_out(jid)?.is_some_and(|before| before.retires(device));
             let newer = list_version > list.version() && !disproved && !retired;
             if !newer || list.holds(device) {
@@ -447,8 +447,6 @@ impl Draft<'_> {
         if let Some(known) = self.state.devices.get_mut(&key)? {
             known.certificate = certificate.bytes().into();
             known.seen_counter = known.seen_counter.max(arrival.counter);
-            // As the list known says, below; it may be one yet to come that lets it in.
-            known.listed = false;
             if known.suites.is_empty() {
                 known.suites.clone_from(&arrival.suites);
             }

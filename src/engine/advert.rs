@@ -419,6 +419,7 @@ impl Draft<'_> {
         }
         let contact = self.contact_mut(jid)?;
         let newer = version > contact.list_version;
+        let newer = newer && !self.device(jid, device)?.is_some_and(Device::is_disproved);
         self.version_named(jid, device, version)?;
         let contact = self.contact_mut(jid)?;
         if newer {

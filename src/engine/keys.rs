@@ -143,7 +143,7 @@ impl Draft<'_> {
             certificate: certificate.bytes().to_vec().into(),
             good_until: 0,
             listed: false,
-            disproved: false,
+            closed: 0,
             retired: false,
             suites: Vec::new(),
             advert_sequence: 0,

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use crate::engine::draft::{Done, Draft};
 use crate::engine::fetch::RETRY;
-use crate::engine::records::LinkingStage;
+use crate::engine::records::{Device, LinkingStage};
 use crate::error::{Error, Misuse, Reason};
 use crate::identity::{DeviceCertificate, DeviceEntry, DeviceList, DeviceState, TOLERANCE};
 use crate::jid::BareJid;
@@ -13,6 +13,17 @@ use crate::step::Event;
 /// A list that is older than one named is asked for again after [`RETRY`], and each time after twice as long, up to
 /// this: another device may be about to put its newer one there, and who withholds it is not to be asked for ever.
 const MAX_WITHHELD: Duration = Duration::from_hours(24);
+
+/// So often the sessions are closed of a device that no list lets live, and its word that one is to come is not taken
+/// any more: servers may be silent, or have the list late.
+const MAX_CLOSED: u8 = 3;
+
+impl Device {
+    /// Whether its word that a newer list lets it live has proven false.
+    pub(super) fn is_disproved(&self) -> bool {
+        self.closed >= MAX_CLOSED
+    }
+}
 
 impl Draft<'_> {
     /// Takes a device list, if it is good and not older than the one known.
@@ -104,7 +115,7 @@ impl Draft<'_> {
             {
                 // It stays gone whatever later lists say or do not say of it.
                 known.listed = false;
-                known.disproved = true;
+                known.closed = MAX_CLOSED;
                 known.retired |= list.holds(device);
             }
             // One that the list does not know yet may be newer than the list.
@@ -162,28 +173,44 @@ impl Draft<'_> {
         for device in self.devices_of(jid) {
             let listed = self.device(jid, device)?.is_some_and(|known| known.listed);
             let stays = live.contains(&device) || read && listed && list.leaves_out(device);
-            if !stays && !self.sessions_of(jid, device).is_empty() {
-                self.disprove(jid, device)?;
+            if !stays {
+                self.close_unread(jid, device)?;
             }
         }
         Ok(())
     }
 
-    /// No list lets a device live that had sessions: its word that one is to come is not taken again.
-    pub(super) fn disprove(&mut self, jid: &BareJid, device: u32) -> Done {
+    /// No list lets a device live. If that had sessions, its word that a list is to come is soon not taken any more.
+    pub(super) fn close_unread(&mut self, jid: &BareJid, device: u32) -> Done {
+        let had = !self.sessions_of(jid, device).is_empty();
         self.close_sessions(jid, device)?;
-        if let Some(known) = self.state.devices.get_mut(&(jid.clone(), device))? {
-            known.disproved = true;
-        }
+        let Some(known) = self.state.devices.get_mut(&(jid.clone(), device))?.filter(|_| had) else {
+            return Ok(());
+        };
+        known.closed = known.closed.saturating_add(1);
+        let disproved = known.is_disproved();
         let contact = self.contact_mut(jid)?;
-        if contact.list_named_by == device {
+        if disproved && contact.list_named_by == device {
             contact.list_named = contact.list_version;
         }
         Ok(())
     }
 
-    /// A device has named a version of its account's list.
+    /// Whether a device has claimed to stand in a newer list.
+    pub(super) fn claims_newer(&self, jid: &BareJid) -> Result<bool, Error> {
+        for device in self.devices_of(jid) {
+            if self.device(jid, device)?.is_some_and(|known| known.closed > 0 && !known.retired) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// A device has named a version of its account's list. One whose word is not taken names none.
     pub(super) fn version_named(&mut self, jid: &BareJid, device: u32, version: u32) -> Done {
+        if self.device(jid, device)?.is_some_and(Device::is_disproved) {
+            return Ok(());
+        }
         let contact = self.contact_mut(jid)?;
         if version > contact.list_named {
             (contact.list_named, contact.list_named_by) = (version, device);
@@ -265,7 +292,7 @@ impl Draft<'_> {
             return Ok(());
         }
         known.listed = true;
-        known.disproved = false;
+        known.closed = 0;
         self.listed(jid, device)
     }
 }

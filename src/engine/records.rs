@@ -321,6 +321,9 @@ pub(crate) struct LeftOut {
     /// Until when what such a device writes in its session is read.
     #[tls_codec(with = "crate::wire::time")]
     pub(crate) until: Timestamp,
+    /// Whether that was put off while an archive was read.
+    #[tls_codec(with = "crate::wire::flag")]
+    pub(crate) put_off: bool,
     /// Which devices that may not know of it have been shown it since then.
     #[tls_codec(with = "crate::wire::time")]
     pub(crate) since: Timestamp,
@@ -492,7 +495,6 @@ pub(crate) struct Pending {
 
 /// A verified device of another account, or another of one's own.
 #[derive(Clone, TlsDeserializeBytes, TlsSerialize, TlsSize)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, stored as one record")]
 pub(crate) struct Device {
     /// Exact bytes of its newest verified record; empty if only a handshake showed it.
     pub(crate) record: Bytes,
@@ -506,9 +508,8 @@ pub(crate) struct Device {
     /// Whether a list of its account has let it live.
     #[tls_codec(with = "crate::wire::flag")]
     pub(crate) listed: bool,
-    /// Whether its sessions were closed since no list lets it live: that one is to come it may not say again.
-    #[tls_codec(with = "crate::wire::flag")]
-    pub(crate) disproved: bool,
+    /// How often its sessions were closed since no list lets it live, though it may have said that one was to come.
+    pub(crate) closed: u8,
     /// Whether it has said in its newest advert that it retires, or a list has said so, whatever list a server shows.
     #[tls_codec(with = "crate::wire::flag")]
     pub(crate) retired: bool,

@@ -100,7 +100,7 @@ fn c8_a_device_that_is_left_out_is_read_for_a_week_at_most() {
 }
 
 #[test]
-fn c8_a_device_that_is_left_out_and_names_a_list_that_is_not_there_is_none() {
+fn c8_a_device_that_is_left_out_and_names_a_list_that_is_not_there_is_soon_not_believed() {
     let mut world = with_laptop(84, false);
     let shown = world.server.items(ALICE_JID, LISTS).to_vec();
     world.disconnect(BOB);
@@ -117,8 +117,9 @@ fn c8_a_device_that_is_left_out_and_names_a_list_that_is_not_there_is_none() {
         if asks { vec![] } else { vec![stanza] }
     }));
     world.connect(BOB);
-    world.run();
-    for text in ["first", "second", "third"] {
+    world.advance(Duration::from_hours(24 * 8));
+    let texts = ["first", "second", "third", "fourth", "fifth", "sixth"];
+    for text in texts {
         world.connect(TABLET);
         world.command(TABLET, Command::Restored);
         world.say(TABLET, BOB_JID, text);
@@ -127,9 +128,8 @@ fn c8_a_device_that_is_left_out_and_names_a_list_that_is_not_there_is_none() {
         world.advance(Duration::from_mins(10));
     }
     steal(&mut world);
-    // Its word is believed once.
-    let told = bodies(&world, BOB);
-    assert!(told.contains(&"first") && !told.contains(&"second") && !told.contains(&"third"), "{told:?}");
+    let told = bodies(&world, BOB).into_iter().filter(|body| texts.contains(body)).count();
+    assert!(told <= 3, "{:?}", bodies(&world, BOB));
     assert!(!taken(&world), "{}", world.dump());
     // And that it is retired is told all the same.
     let tablet = id(&world, TABLET);

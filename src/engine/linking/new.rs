@@ -73,7 +73,10 @@ impl Draft<'_> {
         self.drop_devices(account)?;
         let contact = self.contact_mut(account)?;
         contact.account_key = key;
+        // What the list does not know of is still to be told.
+        let left_out = contact.left_out.take();
         contact.forget_list();
+        contact.left_out = left_out;
         // A fetch under way may have had the records already.
         contact.tried = 0;
         self.own_mut()?.list_fetched = false;

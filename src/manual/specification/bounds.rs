@@ -137,7 +137,8 @@
 //! | a list that does not name a device that wrote | fetched after 30 seconds, doubled each time, 6 times a day | half an hour; the next advert is not far then |
 //! | nothing asked for after four handshakes in vain | 8 days | nobody keeps it longer by default |
 //! | archives asked for after a restore | 7 days | the same |
-//! | a device is read that a list leaves out | 7 days; longer while an archive is read | the list that names it comes as soon as one who knows it meets one who makes lists; a stolen one is not read for ever |
+//! | a device is read that a list leaves out | 7 days; up to 7 more while an archive is read | the list that names it comes as soon as one who knows it meets one who makes lists; a stolen one is not read for ever |
+//! | sessions are closed of a device that claims to stand in a newer list | 3 times, then it is not believed | servers are silent, or have the list late |
 //! | a list of before is shown to a device | once a day | it answers with one-time prekeys that nobody uses |
 //! | catching up | 24 hours with a stream, 7 days in all | reading an archive takes minutes |
 //! | a copy of this device acted upon | daily | two copies would start anew without end |
