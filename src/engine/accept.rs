@@ -282,7 +282,7 @@ impl Draft<'_> {
             && let Err(reason) = list.accepts(certificate)
         {
             // A newer list may have the device, until that list is there; none takes a retired one
-            // back, and who has said so falsely is not believed again.
+            // back, and who has said so falsely too often is not believed.
             let disproved = self.device(jid, device)?.is_some_and(Device::is_disproved);
             let retired = self.left_out(jid)?.is_some_and(|before| before.retires(device));
             let newer = list_version > list.version() && !disproved && !retired;

@@ -134,7 +134,7 @@ impl Draft<'_> {
         let list_lacks = contact.list.as_slice().is_empty() || withheld || self.shows_unlisted(jid)?;
         let step = if contact.tried & RECORDS == 0 {
             RECORDS
-        } else if contact.tried & LIST == 0 && known && (list_lacks || mine || self.claims_newer(jid)?) {
+        } else if contact.tried & LIST == 0 && known && (list_lacks || mine || self.has_closed(jid)?) {
             LIST
         } else {
             KEYS

@@ -30,15 +30,20 @@ impl Draft<'_> {
             kept.entries().iter().any(|entry| kept.is_live(entry.device) && known.retires(entry.device))
         };
         let newer = |kept: &DeviceList| known.as_ref().is_some_and(|known| retires(known, kept));
-        if kept.is_some_and(|kept| lacks(&kept) && !newer(&kept)) {
+        let kept = kept.filter(lacks);
+        if kept.as_ref().is_some_and(|kept| !newer(kept)) {
             return Ok(());
         }
-        let known = known.filter(lacks);
         let (since, until) = (self.now, self.now.after(LEFT_OUT));
-        self.contact_mut(jid)?.left_out = known.map(|known| LeftOut {
+        let contact = self.contact_mut(jid)?;
+        // Who was left out before gets no other week.
+        let before = contact.left_out.take().filter(|_| kept.is_some());
+        let (until, latest) =
+            before.map_or((until, until.after(LEFT_OUT)), |before| (before.until, before.latest));
+        contact.left_out = known.filter(lacks).map(|known| LeftOut {
             list: known.bytes().into(),
             until,
-            put_off: false,
+            latest,
             since,
             shown: Vec::new(),
         });
@@ -51,17 +56,18 @@ impl Draft<'_> {
         Ok(list.transpose().map_err(|_| Misuse::Record)?)
     }
 
-    /// The time may have come when devices that are left out are read no more; in a catch-up that is later, once.
+    /// The time may have come when devices that are left out are read no more; in a catch-up that is later.
     pub(super) fn left_out_due(&mut self, jid: &BareJid, catching_up: Option<Timestamp>) -> Done {
+        let now = self.now;
         let left_out = self.contact(jid)?.and_then(|contact| contact.left_out.as_ref());
-        if left_out.is_none_or(|left_out| left_out.until > self.now) {
+        let Some(latest) = left_out.filter(|left_out| left_out.until <= now).map(|left_out| left_out.latest)
+        else {
             return Ok(());
-        }
+        };
+        let put_off = catching_up.map(|until| until.min(latest)).filter(|until| *until > now);
         let contact = self.contact_mut(jid)?;
-        if let (Some(until), Some(left_out)) = (catching_up, &mut contact.left_out)
-            && !left_out.put_off
-        {
-            (left_out.until, left_out.put_off) = (until, true);
+        if let (Some(until), Some(left_out)) = (put_off, &mut contact.left_out) {
+            left_out.until = until;
             return Ok(());
         }
         contact.left_out = None;
@@ -70,7 +76,11 @@ impl Draft<'_> {
             // One that no list has held may be in one that is about to come.
             let listed = self.device(jid, device)?.is_some_and(|known| known.listed);
             if listed && list.leaves_out(device) {
-                self.close_unread(jid, device)?;
+                self.close_sessions(jid, device)?;
+                self.forget_named_by(jid, device)?;
+                if let Some(known) = self.state.devices.get_mut(&(jid.clone(), device))? {
+                    known.listed = false;
+                }
             }
         }
         Ok(())
@@ -191,13 +201,66 @@ mod tests {
         });
     }
 
+    /// After the week other devices are left out.
     #[test]
-    fn c8_catching_up_again_and_again_puts_the_end_of_the_week_off_once() {
+    fn c8_a_device_whose_week_is_over_gets_no_other_with_somebody_else() {
         drafted(now(), |draft| {
             let bob = with_two_lists(draft);
-            for (day, expected) in [(8, true), (9, true), (10, false)] {
+            draft.version_named(&bob.jid, 3, 2000).unwrap();
+            draft.now = now().after(LEFT_OUT);
+            draft.left_out_due(&bob.jid, None).unwrap();
+            assert_eq!(draft.contact(&bob.jid).unwrap().unwrap().list_named, 900);
+            draft.store_list(&bob.jid, &bob.list(901, &[(5, Live)], false)).unwrap();
+            assert!(draft.left_out(&bob.jid).unwrap().is_some());
+            let (session, _) = Handshake::new(&SUITE_HYBRID).run();
+            draft.state.sessions.put((bob.jid.clone(), 3, session.id()), session);
+            draft.close_unlisted(&bob.jid).unwrap();
+            assert_eq!(read(draft, &bob), [5, 6]);
+        });
+    }
+
+    #[test]
+    fn c8_another_list_in_the_place_of_the_one_before_gives_no_other_week() {
+        drafted(now(), |draft| {
+            let bob = with_two_lists(draft);
+            draft.now = now().after(Duration::from_hours(24 * 6));
+            let third = bob.list(901, &[(5, Live), (6, Live), (4, Retired)], false);
+            draft.store_list(&bob.jid, &third).unwrap();
+            draft.store_list(&bob.jid, &bob.list(902, &[(5, Live)], false)).unwrap();
+            assert_eq!(draft.left_out(&bob.jid).unwrap().map(|list| list.version()), Some(901));
+            assert_eq!(read(draft, &bob), [3, 5, 6, 8]);
+            draft.now = now().after(LEFT_OUT);
+            draft.left_out_due(&bob.jid, None).unwrap();
+            assert_eq!(read(draft, &bob), [5, 8]);
+        });
+    }
+
+    /// A list that is full names no other device, and is the answer that came late.
+    #[test]
+    fn c8_a_new_device_of_a_full_list_is_not_shut_out_by_one_late_answer() {
+        drafted(now(), |draft| {
+            let bob = Device::new("bob@example.com", 2);
+            draft.introduce(&bob.jid, &bob.certificate()).unwrap();
+            let full: Vec<_> = (100..132).map(|device| (device, Live)).collect();
+            draft.store_list(&bob.jid, &bob.list(900, &full, false)).unwrap();
+            assert_eq!(refused(draft, &bob), None);
+            let named: Vec<_> = full.iter().skip(1).copied().chain([(bob.id, Live)]).collect();
+            draft.store_list(&bob.jid, &bob.list(901, &named, false)).unwrap();
+            draft.version_named(&bob.jid, bob.id, 2000).unwrap();
+            draft.store_list(&bob.jid, &bob.list(902, &full, false)).unwrap();
+            // Of one that stood there before it says that it is no more.
+            assert_eq!(refused(draft, &bob), Some(Misbehaviour::Retired.into()));
+            assert_eq!(draft.contact(&bob.jid).unwrap().unwrap().list_named, 902);
+        });
+    }
+
+    #[test]
+    fn c8_catching_up_again_and_again_puts_the_end_of_the_week_off_by_another_at_most() {
+        drafted(now(), |draft| {
+            let bob = with_two_lists(draft);
+            for (day, expected) in [(8, true), (10, true), (12, true), (13, true), (14, false)] {
                 draft.now = now().after(Duration::from_hours(24 * day));
-                let until = draft.now.after(Duration::from_hours(24 + day));
+                let until = draft.now.after(Duration::from_hours(30));
                 draft.left_out_due(&bob.jid, Some(until)).unwrap();
                 assert_eq!(read(draft, &bob).contains(&3), expected, "{day}");
             }
@@ -308,7 +371,7 @@ mod tests {
                 draft.close_unlisted(&bob.jid).unwrap();
                 draft.close_unlisted(&bob.jid).unwrap();
                 assert!(draft.sessions_of(&bob.jid, bob.id).is_empty());
-                assert!(draft.claims_newer(&bob.jid).unwrap());
+                assert!(draft.has_closed(&bob.jid).unwrap());
             }
             assert_eq!(refused(draft, &bob), Some(Misbehaviour::Retired.into()));
             draft.version_named(&bob.jid, bob.id, 2001).unwrap();
@@ -316,7 +379,7 @@ mod tests {
             // Until a list names it.
             draft.store_list(&bob.jid, &bob.list(901, &[(9, Live), (bob.id, Live)], false)).unwrap();
             assert_eq!(refused(draft, &bob), None);
-            assert!(!draft.claims_newer(&bob.jid).unwrap());
+            assert!(!draft.has_closed(&bob.jid).unwrap());
         });
     }
 

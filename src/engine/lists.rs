@@ -102,21 +102,24 @@ impl Draft<'_> {
         contact.list = list.bytes().into();
         contact.list_version = list.version();
         contact.list_named = contact.list_named.max(list.version());
-        if list.retires(contact.list_named_by) {
-            // Whatever that device has named, there may be none.
-            contact.list_named = list.version();
+        let named_by = contact.list_named_by;
+        if list.retires(named_by) {
+            self.forget_named_by(jid, named_by)?;
         }
+        let contact = self.contact_mut(jid)?;
         contact.live.clone_from(&live);
         for device in self.devices_of(jid) {
             self.judge(jid, device, Some(list))?;
             if !live.contains(&device)
                 && !list.leaves_out(device)
                 && let Some(known) = self.state.devices.get_mut(&(jid.clone(), device))?
+                && (known.listed || list.holds(device))
             {
                 // It stays gone whatever later lists say or do not say of it.
                 known.listed = false;
                 known.closed = MAX_CLOSED;
                 known.retired |= list.holds(device);
+                self.forget_named_by(jid, device)?;
             }
             // One that the list does not know yet may be newer than the list.
             if list.holds(device) && !live.contains(&device) {
@@ -188,16 +191,20 @@ impl Draft<'_> {
             return Ok(());
         };
         known.closed = known.closed.saturating_add(1);
-        let disproved = known.is_disproved();
+        if known.is_disproved() { self.forget_named_by(jid, device) } else { Ok(()) }
+    }
+
+    /// Whatever version a device has named, there may be none.
+    pub(super) fn forget_named_by(&mut self, jid: &BareJid, device: u32) -> Done {
         let contact = self.contact_mut(jid)?;
-        if disproved && contact.list_named_by == device {
+        if contact.list_named_by == device {
             contact.list_named = contact.list_version;
         }
         Ok(())
     }
 
-    /// Whether a device has claimed to stand in a newer list.
-    pub(super) fn claims_newer(&self, jid: &BareJid) -> Result<bool, Error> {
+    /// Whether sessions of a device were closed since no list lets it live: it may be one that is late.
+    pub(super) fn has_closed(&self, jid: &BareJid) -> Result<bool, Error> {
         for device in self.devices_of(jid) {
             if self.device(jid, device)?.is_some_and(|known| known.closed > 0 && !known.retired) {
                 return Ok(true);

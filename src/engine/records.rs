@@ -321,9 +321,9 @@ pub(crate) struct LeftOut {
     /// Until when what such a device writes in its session is read.
     #[tls_codec(with = "crate::wire::time")]
     pub(crate) until: Timestamp,
-    /// Whether that was put off while an archive was read.
-    #[tls_codec(with = "crate::wire::flag")]
-    pub(crate) put_off: bool,
+    /// The latest time that this is put off to while an archive is read.
+    #[tls_codec(with = "crate::wire::time")]
+    pub(crate) latest: Timestamp,
     /// Which devices that may not know of it have been shown it since then.
     #[tls_codec(with = "crate::wire::time")]
     pub(crate) since: Timestamp,

@@ -48,7 +48,7 @@
 //! * A list version above the known one asks for a fetch of the list. If it cannot be had, an event
 //!   says so, and it is asked for again: on the next stream, and after times that double from 30 seconds to a day, each
 //!   time of the server and of another of the account's devices that are there. When a list retires the device that named
-//!   the version, or its claims to stand in a newer list have proven false three times, the version is forgotten.
+//!   the version, or its sessions have been closed three times since no list lets it live, the version is forgotten.
 //! * An advert of a device that the list does not hold asks for the list, too. One of an own device that names a lower
 //!   version than is known asks for the own list after 30 seconds: an older one may stand in its place.
 //! * Once an advert of an account has been verified, the account is *sticky*; see [`conduct`](super::conduct).
@@ -176,8 +176,8 @@
 //! a message waits for goes first. A fetch asks, each at most once:
 //!
 //! 1. for the records, in PEP;
-//! 2. for the list, in PEP, if there is none or a higher version has been named, or a device has claimed to stand in a
-//!    newer one, and if a device of the account is known by now;
+//! 2. for the list, in PEP, if there is none or a higher version has been named, or sessions of a device were closed
+//!    since no list lets it live, and if a device of the account is known by now;
 //! 3. each device itself whose advert is still unverified, at its available resource; else one that is to be shown a
 //!    list of before; else, if the list is still missing, any that has shown an advert: each in its turn if a
 //!    higher version has been named, or else one that the list does not name.

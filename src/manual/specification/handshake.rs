@@ -117,8 +117,8 @@
 //! 5. The suite is what [negotiation](super::suites) gives for both lists.
 //! 6. If a device list of the account is known: it accepts the certificate. A device that the list does not name at all
 //!    passes if the payload names a higher list version than the known one; that list is then fetched. It does not pass
-//!    if a list before has retired it, or if such claims of it have proven false three times and no list has named it
-//!    since.
+//!    if a list before has retired it, or if its sessions were closed three times since no list lets it live, and none
+//!    has named it since.
 //! 7. If the device is known: the certificate may follow the known one.
 //!
 //! After step 9 the first message must open in the new session and its content must decode. Only then is the

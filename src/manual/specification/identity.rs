@@ -89,8 +89,9 @@
 //! So a list that is not full, and does not name a device that one before let live, does not retire it: it was made where
 //! that was not shown. No message of the user is sealed for the device, and sessions with it stay to be read in until a list
 //! names it or is full, for seven days at most; up to seven more while an archive is read. Sessions of any other device
-//! that no list lets live are closed when the list has been fetched. When that has happened three times to a device, its
-//! handshakes are not accepted and no version that it names is asked for, before a list names it.
+//! that no list lets live are closed when the list has been asked for. When that has happened three times to a device, or
+//! once it is retired, for a full list does not name it any more, its handshakes are not accepted and no version
+//! that it names is asked for, before a list names it.
 //! A device that one list has retired stays so for all that knew it then, whatever a later list says.
 //!
 //! Whoever knows the list before [shows it](super::discovery#keys-from-the-device-itself) to a device that does not, so
