@@ -189,12 +189,7 @@ impl Draft<'_> {
 
     /// The same of a newer list that does not know of the one known here: it was made where that was not shown.
     pub(super) fn amend_newer(&mut self, known: &DeviceList, taken: &DeviceList) -> Done {
-        let lost = known.entries().iter().filter(|entry| {
-            // What a full one does not hold had to make room.
-            taken.leaves_out(entry.device)
-                || entry.state == DeviceState::Retired && taken.is_live(entry.device)
-        });
-        self.list_again(lost.copied().collect())
+        self.list_again(known.entries().iter().filter(|entry| taken.lacks(entry)).copied().collect())
     }
 
     /// Has the next list say this of devices.
@@ -232,7 +227,7 @@ impl Draft<'_> {
         let Some(list) = self.list_of(&account)?.filter(|_| check_device(device).is_ok()) else {
             return Err(Misuse::Device.into());
         };
-        let entry = list.entries().iter().find(|entry| entry.device == device).copied();
+        let entry = list.entry(device).copied();
         if entry.is_none() && device == me {
             return Err(Misuse::Device.into());
         }

@@ -256,7 +256,8 @@ pub(crate) mod testing {
     use crate::agent::{AgentIdentity, LocalAgent};
     use crate::engine::Engine;
     use crate::identity::fixture::{Device, rng};
-    use crate::suite::Suites;
+    use crate::session::testing::Handshake;
+    use crate::suite::{SUITE_HYBRID, Suites};
 
     /// What is done in a step of a device of Alice with the id 7, and what it tells.
     pub(crate) fn drafted<T>(now: Timestamp, act: impl FnOnce(&mut Draft<'_>) -> T) -> (T, Vec<Event>) {
@@ -275,6 +276,12 @@ pub(crate) mod testing {
             draft.own_mut().unwrap().certificate = alice.certificate().bytes().into();
             act(draft)
         })
+    }
+
+    /// There is a session with a device from here on.
+    pub(crate) fn put_session(draft: &mut Draft<'_>, jid: &BareJid, device: u32) {
+        let (session, _) = Handshake::new(&SUITE_HYBRID).run();
+        draft.state.sessions.put((jid.clone(), device, session.id()), session);
     }
 
     fn run<T>(

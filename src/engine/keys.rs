@@ -322,11 +322,9 @@ impl Draft<'_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::engine::draft::testing::drafted;
+    use crate::engine::draft::testing::{drafted, put_session};
     use crate::identity::DeviceState::Live;
     use crate::identity::fixture::{Device, now};
-    use crate::session::testing::Handshake;
-    use crate::suite::SUITE_HYBRID;
 
     /// Bob's lists name one of these devices each, in turn; with so many of the first there is a session.
     fn forgotten(ids: [u32; 3], sessions: usize) -> Option<u32> {
@@ -341,8 +339,7 @@ mod tests {
                 draft.store_list(&bob.jid, &bob.list(version, &[(device, Live)], false)).unwrap();
             }
             for device in ids.into_iter().take(sessions) {
-                let (session, _) = Handshake::new(&SUITE_HYBRID).run();
-                draft.state.sessions.put((bob.jid.clone(), device, session.id()), session);
+                put_session(draft, &bob.jid, device);
             }
             draft.device_to_forget(&bob.jid).unwrap()
         });

@@ -6,7 +6,7 @@ use crate::engine::draft::{Done, Draft};
 use crate::engine::records::LeftOut;
 use crate::env::Timestamp;
 use crate::error::{Error, Malformed, Misuse, Reason};
-use crate::identity::{DeviceList, DeviceState};
+use crate::identity::DeviceList;
 use crate::jid::BareJid;
 
 /// How long a device is read that a list leaves out: own devices and contacts have the next list name it once one of them
@@ -131,10 +131,7 @@ impl Draft<'_> {
             let same = shown.entries() == known.entries() && shown.is_tombstone() == known.is_tombstone();
             return if makes && !same { self.take_list(own, bytes) } else { Ok(Ok(())) };
         }
-        let lost = shown.entries().iter().any(|entry| {
-            known.leaves_out(entry.device)
-                || entry.state == DeviceState::Retired && known.is_live(entry.device)
-        });
+        let lost = shown.entries().iter().any(|entry| known.lacks(entry));
         if !lost || shown.is_tombstone() {
             return Ok(Ok(()));
         }
@@ -149,13 +146,11 @@ impl Draft<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::draft::testing::{drafted, drafted_linked};
+    use crate::engine::draft::testing::{drafted, drafted_linked, put_session};
     use crate::engine::records::CatchUp;
     use crate::error::Misbehaviour;
-    use crate::identity::DeviceState::{Live, Retired};
+    use crate::identity::DeviceState::{self, Live, Retired};
     use crate::identity::fixture::{Device, now};
-    use crate::session::testing::Handshake;
-    use crate::suite::SUITE_HYBRID;
 
     /// Bob, with some of whose devices there are sessions.
     fn with_sessions(draft: &mut Draft<'_>) -> Device {
@@ -164,8 +159,7 @@ mod tests {
             let mut known = Device::new("bob@example.com", 2);
             known.id = device;
             draft.introduce(&bob.jid, &known.certificate()).unwrap();
-            let (session, _) = Handshake::new(&SUITE_HYBRID).run();
-            draft.state.sessions.put((bob.jid.clone(), device, session.id()), session);
+            put_session(draft, &bob.jid, device);
         }
         bob
     }
@@ -212,8 +206,7 @@ mod tests {
             assert_eq!(draft.contact(&bob.jid).unwrap().unwrap().list_named, 900);
             draft.store_list(&bob.jid, &bob.list(901, &[(5, Live)], false)).unwrap();
             assert!(draft.left_out(&bob.jid).unwrap().is_some());
-            let (session, _) = Handshake::new(&SUITE_HYBRID).run();
-            draft.state.sessions.put((bob.jid.clone(), 3, session.id()), session);
+            put_session(draft, &bob.jid, 3);
             draft.close_unlisted(&bob.jid).unwrap();
             assert_eq!(read(draft, &bob), [5, 6]);
         });
@@ -363,8 +356,7 @@ mod tests {
             let named = |draft: &Draft<'_>| draft.contact(&bob.jid).unwrap().unwrap().list_named;
             for _ in 0..3 {
                 assert_eq!(refused(draft, &bob), None);
-                let (session, _) = Handshake::new(&SUITE_HYBRID).run();
-                draft.state.sessions.put((bob.jid.clone(), bob.id, session.id()), session);
+                put_session(draft, &bob.jid, bob.id);
                 draft.version_named(&bob.jid, bob.id, 2000).unwrap();
                 // A server may be silent, and the list come late: until then it is asked for.
                 assert_eq!(named(draft), 2000);

@@ -209,6 +209,13 @@ impl DeviceList {
         !self.is_tombstone() && !self.holds(device) && self.entries().len() < MAX_DEVICES
     }
 
+    /// Whether a list of before says this, and the maker of this one did not know it: it leaves the device out, or has one
+    /// live that was retired.
+    pub(crate) fn lacks(&self, entry: &DeviceEntry) -> bool {
+        let retired = entry.state == DeviceState::Retired;
+        self.leaves_out(entry.device) || retired && self.is_live(entry.device)
+    }
+
     /// Refuses a certificate that this list does not let live.
     pub(crate) fn accepts(&self, certificate: &DeviceCertificate) -> Result<(), Reason> {
         if *certificate.jid() != self.jid || *certificate.account_digest() != self.content.account {
@@ -261,7 +268,8 @@ impl DeviceList {
         self.content.is_tombstone()
     }
 
-    fn entry(&self, device: u32) -> Option<&DeviceEntry> {
+    /// What the list says of `device`.
+    pub(crate) fn entry(&self, device: u32) -> Option<&DeviceEntry> {
         self.entries().iter().find(|entry| entry.device == device)
     }
 }

@@ -55,6 +55,14 @@ fn retired(world: &World, tablet: u32) -> usize {
     count(world, BOB, |event| matches!(event, Event::DeviceRetired { device, .. } if *device == tablet))
 }
 
+/// Alice retires the tablet on the laptop, and Bob is told.
+fn retire(world: &mut World, tablet: u32) {
+    world.command(LAPTOP, Command::RetireDevice { device: tablet });
+    world.run();
+    world.advance(Duration::from_mins(61));
+    assert_eq!(retired(world, tablet), 1);
+}
+
 #[test]
 fn c8_who_has_lost_all_devices_learns_from_contacts_which_there_were_and_retires_them() {
     let mut world = with_laptop(80, true);
@@ -64,10 +72,7 @@ fn c8_who_has_lost_all_devices_learns_from_contacts_which_there_were_and_retires
     let new = |event: &Event| matches!(event, Event::NewDevice { .. });
     assert_eq!(count(&world, LAPTOP, new), 2);
     let tablet = id(&world, TABLET);
-    world.command(LAPTOP, Command::RetireDevice { device: tablet });
-    world.run();
-    world.advance(Duration::from_mins(61));
-    assert_eq!(retired(&world, tablet), 1);
+    retire(&mut world, tablet);
     steal(&mut world);
     assert!(!taken(&world));
     assert!(rejected(&world, BOB).contains(&Unreadable::NoSession.into()));
@@ -78,10 +83,7 @@ fn c8_a_device_that_no_list_holds_can_be_retired() {
     let mut world = with_laptop(82, false);
     let tablet = id(&world, TABLET);
     assert_eq!(live(&world, LAPTOP), [id(&world, LAPTOP)]);
-    world.command(LAPTOP, Command::RetireDevice { device: tablet });
-    world.run();
-    world.advance(Duration::from_mins(61));
-    assert_eq!(retired(&world, tablet), 1);
+    retire(&mut world, tablet);
     steal(&mut world);
     assert!(!taken(&world));
 }
@@ -136,9 +138,7 @@ fn c8_a_device_that_is_left_out_and_names_a_list_that_is_not_there_is_soon_not_b
     assert_eq!(retired(&world, tablet), 0);
     world.connect(LAPTOP);
     world.run();
-    world.command(LAPTOP, Command::RetireDevice { device: tablet });
-    world.advance(Duration::from_mins(61));
-    assert_eq!(retired(&world, tablet), 1);
+    retire(&mut world, tablet);
 }
 
 /// The first of its devices that is asked knows the list already, and is silent.
